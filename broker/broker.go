@@ -1,0 +1,284 @@
+// Package broker is the contract between engines, which run sagas, and what stores sagas and moves
+// them to engines. Package inmem implements it in memory, package redisx on Redis; package
+// brokertest proves that an implementation keeps it.
+//
+// A broker stores, moves and wakes; it knows nothing of steps. What it stores of a saga is opaque
+// to it: a record written at the start, a journal that only grows, and an outcome.
+//
+// # The life of a saga
+//
+//	Start ──► Ready ──► Owned ──► Finished ──► forgotten after Keep
+//	            ▲        │ │ │
+//	            │        │ │ └──► Buried   until Resolve
+//	            ├────────┘ └────► Held     until an event
+//	            └───────────────► Parked   until a time or an event
+//
+// A saga is owned by at most one worker. The owner alone commits transitions; each names the
+// revision it was made from, and every applied transition makes a new revision.
+//
+// # Repeats
+//
+// Every method may be repeated after any error: a call whose reply was lost has either been
+// applied or not, and its repeat answers as the first call did or would have done.
+//
+// # Memory
+//
+// A caller may reuse the slices and bytes that it passed as soon as the method returns: an
+// implementation keeps copies. What an implementation returns belongs to the caller.
+package broker
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+)
+
+// The errors that callers act upon. Implementations wrap them with what was attempted and on which
+// saga; every other error is passing, and the call may be repeated.
+var (
+	// ErrFenced says that the worker was declared dead: its lease ended or it left. Its sagas belong
+	// to others; it must drop all of them and join anew.
+	ErrFenced = errors.New("worker was declared dead")
+	// ErrStale says that the saga is at another revision, or not owned by this worker: drop it.
+	ErrStale = errors.New("saga is at another revision")
+	// ErrConflict says that the ID is taken by a saga of another flow, version or input.
+	ErrConflict = errors.New("id is taken by another saga")
+	// ErrOverload says that the backlog limit is reached; nothing was stored.
+	ErrOverload = errors.New("backlog limit is reached")
+	// ErrUnknown says that there is no such saga, or no longer.
+	ErrUnknown = errors.New("no such saga")
+	// ErrSettled says that the saga has ended and takes no more events.
+	ErrSettled = errors.New("saga is settled")
+	// ErrClosed says that the broker was closed.
+	ErrClosed = errors.New("broker is closed")
+)
+
+// Broker stores sagas and moves them to workers. Its methods may be called concurrently.
+type Broker interface {
+	// Start stores a saga at revision 1 and makes it ready, in one move. With s.By the saga is owned
+	// by that worker at once and not queued; if By is fenced, the saga is queued instead.
+	//
+	// If the ID exists with the same Flow, Version and Digest, nothing changes and Started.Existed is
+	// true, also when the saga has ended and is still kept; with another, the error is ErrConflict.
+	// ErrOverload leaves nothing behind. Events that were delivered before the start are its mail.
+	Start(ctx context.Context, s Start) (Started, error)
+
+	// Deliver puts ev into the mailbox of the saga, once per ev.ID as long as the saga exists, whether
+	// it is ready, parked, held, owned or buried. A parked or held saga becomes ready; the owner of an
+	// owned one is told through Receive; a buried one keeps it. If there is no such saga, the event is
+	// kept for a start to come, for as long as the broker's options say. A finished saga answers ErrSettled.
+	Deliver(ctx context.Context, id string, ev Event) error
+
+	// Lookup reads a saga from the store, never from the memory of a worker; with journal it
+	// includes the Journal and the Mail. ErrUnknown if it never existed or was forgotten.
+	Lookup(ctx context.Context, id string, journal bool) (Snapshot, error)
+
+	// Watch calls fn when the saga is held, buried or finished: at once if it is, otherwise soon after
+	// it happens, exactly once, from a goroutine that fn must not block. The snapshot has no journal.
+	// A saga that does not exist yet may be watched. stop ends the watch; fn may be running when it returns.
+	// It holds no goroutine per id.
+	Watch(id string, fn func(Snapshot)) (stop func())
+
+	// Resolve puts decision into the mailbox of a buried saga and makes it ready. rev is the revision
+	// that was judged. ErrStale if the saga has another revision, ErrSettled if it is not buried; a
+	// repeat of the same decision.ID is acknowledged again.
+	Resolve(ctx context.Context, id string, rev uint64, decision Event) error
+
+	// List walks over sagas in order of their IDs, without journals. What starts or ends during the
+	// walk may or may not be seen.
+	List(ctx context.Context, f Filter) iter.Seq2[Snapshot, error]
+
+	// Stats counts sagas by state.
+	Stats(ctx context.Context) (Stats, error)
+
+	// Join makes a member able to own sagas. It returns when the lease is durable.
+	Join(ctx context.Context, m Member) (Worker, error)
+
+	// Close ends every blocked call with ErrClosed and fails later ones with it. Nothing that was
+	// acknowledged is lost by it. A second Close does nothing.
+	Close() error
+}
+
+// Worker is a membership in a broker. Its methods may be called concurrently.
+type Worker interface {
+	// Receive blocks until there is something for this worker, ctx ends, or the worker is fenced
+	// (ErrFenced). It returns at most room sagas that are newly owned, oldest first, of the flows and versions
+	// that this worker serves, never one that its Build rejected; with room 0 none. Besides it returns, without limit, mail for sagas that the worker owns and the
+	// news that it owns a saga no longer.
+	//
+	// A saga is handed out once per revision to one worker: by the reply of Start or by one Delivery. If that reply
+	// was lost, Receive hands it out again.
+	Receive(ctx context.Context, room int) ([]Delivery, error)
+
+	// Commit applies t or nothing. The caller has at most one transition of a saga in flight.
+	// A repeat of the last applied transition (same ID and Rev, by the same worker) is acknowledged again, with
+	// the answer that still holds. ErrStale and ErrFenced mean: drop the saga.
+	Commit(ctx context.Context, t Transition) (Ack, error)
+
+	// Leave ends the membership and gives every owned saga back at once, without counting a takeover.
+	// A second Leave does nothing.
+	Leave(ctx context.Context) error
+}
+
+// Member says who joins and what it serves.
+type Member struct {
+	Name  string        // for people: shown as Snapshot.Owner; need not be unique
+	Build string        // names what this member can run; see Reject
+	Flows []Served      // only sagas of these are received
+	Lease time.Duration // without a sign of life for so long, the worker is dead
+}
+
+// Served is a flow in one version.
+type Served struct {
+	Flow    string
+	Version int
+}
+
+// Start is a saga to be stored.
+type Start struct {
+	ID     string
+	Served          // which flow it runs
+	Digest [32]byte // of the input: tells a repeat from a conflict
+	Record []byte   // header and input
+	Parent string   // the saga that started this one, or ""
+	By     Worker   // owns the saga at once; nil: the saga is queued
+}
+
+// Started is the answer of Start.
+type Started struct {
+	Existed bool    // it was stored before; State tells how far it is
+	Owned   bool    // Start.By owns it, at revision 1, and this reply hands it out
+	State   State   // now
+	Mail    []Event // if Owned: events that were delivered before the start
+}
+
+// State is where a saga is.
+type State uint8
+
+// The states of a saga.
+const (
+	Ready    State = iota + 1 // waits for a worker
+	Owned                     // a worker has it
+	Parked                    // waits for a time or an event
+	Held                      // has an outcome, and waits for an event: undo or release
+	Buried                    // needs a person
+	Finished                  // has an outcome, and is forgotten after Transition.Keep
+)
+
+// String gives the state in lower case.
+func (s State) String() string {
+	names := [...]string{"unknown", "ready", "owned", "parked", "held", "buried", "finished"}
+	if int(s) < len(names) {
+		return names[s]
+	}
+	return names[0]
+}
+
+// Event is a piece of mail for a saga.
+type Event struct {
+	ID   string // delivered once per saga
+	Kind string // what it means to the engine
+	Name string
+	Data []byte
+	At   time.Time
+}
+
+// Entry is one fact in a saga's journal.
+type Entry struct {
+	Path string
+	Data []byte
+}
+
+// Transition is what the owner of a saga wants to be true, all or nothing.
+type Transition struct {
+	ID      string
+	Rev     uint64    // the revision that it was made from
+	Append  []Entry   // facts for the journal
+	Consume []string  // IDs of events that leave the mailbox; unknown ones are passed over
+	Send    []Message // applied together with this transition, once per Message.ID
+	Next    Next
+	Until   time.Time     // Park, Hold: the saga is ready again then at the latest; zero: only by an event
+	Outcome []byte        // Hold, Bury, Finish
+	Keep    time.Duration // Finish: how long the saga can still be looked up
+}
+
+// Next is what becomes of a saga after a transition.
+type Next uint8
+
+// The ways on.
+const (
+	// Keep: the worker goes on with it.
+	Keep Next = iota
+	// Park: it waits for Until or an event. If there is mail that was not consumed, it stays owned instead, and Ack.Mail has it.
+	Park
+	// Hold is Park for a saga that has an outcome: watchers are told.
+	Hold
+	// Bury: it waits for Resolve, and for nothing else. Watchers are told.
+	Bury
+	// Finish: it has ended; mail that was not consumed is dropped, journal and record may be. Watchers are told.
+	Finish
+	// GiveBack: another worker goes on, or the same.
+	GiveBack
+	// Reject is GiveBack to workers of another Build only. A saga that every living worker's Build rejected, or that none serves, is stranded.
+	Reject
+)
+
+// Message is for another saga. Exactly one of Start and Event is set. A Start whose ID exists already
+// does nothing; an Event for a finished saga is dropped.
+type Message struct {
+	ID    string // the receiver applies it once
+	To    string // the saga's ID
+	Start *Start
+	Event *Event
+}
+
+// Ack is the answer of Commit.
+type Ack struct {
+	Rev   uint64  // the new revision
+	Owned bool    // the worker still owns the saga: after Keep, and after a Park or Hold that crossed with mail
+	Mail  []Event // if Owned: what is in the mailbox and was not consumed, in order of delivery
+}
+
+// Delivery is one thing that Receive has to say about a saga.
+type Delivery struct {
+	ID   string
+	Saga *Record // it is newly owned
+	Mail []Event // it was owned already: new events in its mailbox; some may have been seen in an Ack
+	Lost bool    // it is owned no longer: cancel its attempts and commit nothing
+}
+
+// Record is all that is stored of a saga that goes on.
+type Record struct {
+	Start     // By is nil
+	Rev       uint64
+	Takeovers int     // how often it was taken from a dead worker since the last applied transition
+	Journal   []Entry // in order
+	Mail      []Event // in order of delivery
+}
+
+// Snapshot is a saga as the store has it.
+type Snapshot struct {
+	Record
+	State    State
+	Outcome  []byte    // of the last Hold, Bury or Finish, as long as no later transition replaced it
+	Owner    string    // Member.Name, if owned
+	Since    time.Time // when it got into State
+	Wake     time.Time // Parked, Held: Transition.Until
+	Stranded bool      // Ready, and no living worker takes it
+}
+
+// Filter selects sagas. Zero fields select all.
+type Filter struct {
+	Flow  string
+	State State
+	After string // only IDs greater than this
+}
+
+// Stats counts sagas.
+type Stats struct {
+	Ready, Owned, Parked, Held, Buried, Finished int
+	Stranded                                     int           // of Ready: no living worker takes them
+	Workers                                      int           // living
+	Oldest                                       time.Duration // how long the oldest Ready saga has been waiting
+}
