@@ -67,6 +67,9 @@ type Node struct {
 // None is what Pick gives when no kid is to run and the value goes on as it is.
 const None = -1
 
+// Otherwise is the label of the arm that a Switch takes for every key that no other arm names.
+const Otherwise = "default"
+
 // Typed is a Node with the types that its constructors proved.
 type Typed[I, O any] struct{ *Node }
 

@@ -1,0 +1,80 @@
+package flow
+
+import (
+	"fmt"
+	"reflect"
+
+	"github.com/skald-go/skald/internal/plan"
+)
+
+// place is the call in the program's text that a panic is about.
+type place struct{ flow, call, name string }
+
+func (p place) String() string {
+	switch {
+	case p.flow == "":
+		return p.call
+	case p.name == "":
+		return fmt.Sprintf("%q.%s", p.flow, p.call)
+	default:
+		return fmt.Sprintf("%q.%s(%q)", p.flow, p.call, p.name)
+	}
+}
+
+func (p place) panicf(format string, args ...any) {
+	panic("flow: " + p.String() + ": " + fmt.Sprintf(format, args...))
+}
+
+// named is the place of a call on f that makes a node with a name.
+func (f Flow[I, O]) named(call, name string) place {
+	at := f.at(call, name)
+	at.checkName(name)
+	return at
+}
+
+func (p place) checkName(name string) {
+	if err := plan.CheckName(name); err != nil {
+		p.panicf("%v", err)
+	}
+}
+
+func (p place) checkType(t *plan.Type) {
+	if err := t.Check(); err != nil {
+		p.panicf("%v", err)
+	}
+}
+
+func (p place) checkFunc(role string, missing bool) {
+	if missing {
+		p.panicf("%s is nil: give it a function", role)
+	}
+}
+
+func (p place) checkSignal(letter *plan.Type) {
+	if letter == nil {
+		p.panicf("the signal is a zero Signal: make it with flow.NewSignal")
+	}
+}
+
+func (p place) checkDef(def *plan.Def) {}
+
+// inner is the node of a part that is used at a place; role says which of its parts it is.
+func inner[I, O any](at place, role string, part Part[I, O]) *plan.Node {
+	if isNil(part) {
+		at.panicf("%s is nil: give it a step or a flow", role)
+	}
+	node := part.Plan().Node
+	if node == nil {
+		at.panicf("%s is a zero %T: make it with step.New, flow.New or flow.Child", role, part)
+	}
+	if node.Settings != nil {
+		at.panicf("%s, flow %q, has settings of its own, which hold for whole sagas only: use flow.Child(%s) to make it one", role, node.Name, node.Name)
+	}
+	return node
+}
+
+// isNil sees nil pointers in interfaces too.
+func isNil(part any) bool {
+	v := reflect.ValueOf(part)
+	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
+}

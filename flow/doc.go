@@ -1,0 +1,2 @@
+// Package flow composes steps into sagas and runs them.
+package flow
