@@ -1,0 +1,79 @@
+package errcodec
+
+import (
+	"fmt"
+	"time"
+)
+
+// guard runs the code of types that nobody vouched for. It may panic, end its
+// goroutine, or never return; so it runs in a goroutine of its own, which is
+// left behind when patience ends.
+type guard struct{ left time.Duration }
+
+// run reports what went wrong with f: "" if nothing did. After a time-out f is still
+// running, and the caller must not look at what it writes.
+func (g *guard) run(f func()) string {
+	if g.left < time.Millisecond {
+		return "was not asked: others took too long"
+	}
+	done := make(chan string, 1)
+	begin := time.Now()
+	go func() {
+		why := "ended its goroutine"
+		defer func() { done <- why }()
+		why = protect(f)
+	}()
+	timer := time.NewTimer(g.left / 2)
+	defer timer.Stop()
+	select {
+	case why := <-done:
+		g.left -= time.Since(begin)
+		return why
+	case <-timer.C:
+		why := fmt.Sprintf("did not return within %v", g.left/2)
+		g.left -= g.left / 2
+		return why
+	}
+}
+
+// protect runs f and says how it panicked, if it did.
+func protect(f func()) (why string) {
+	defer func() {
+		if p := recover(); p != nil {
+			why = "panicked: " + describe(p)
+		}
+	}()
+	f()
+	return ""
+}
+
+// describe formats the value of a panic, whose own methods may panic again.
+func describe(p any) (text string) {
+	defer func() {
+		if recover() != nil {
+			text = fmt.Sprintf("a %T", p)
+		}
+	}()
+	return clip(fmt.Sprint(p), noteBytes)
+}
+
+// causes asks err, and says what went wrong.
+func (g *guard) causes(err error) (causes, string) {
+	if !unwraps(err) {
+		return causes{}, ""
+	}
+	var c causes
+	if why := g.run(func() { c = causesOf(err) }); why != "" {
+		return causes{}, "Unwrap " + why
+	}
+	return c, ""
+}
+
+// text asks err, and says what went wrong.
+func (g *guard) text(err error) (string, string) {
+	var text string
+	if why := g.run(func() { text = err.Error() }); why != "" {
+		return "", "Error " + why
+	}
+	return text, ""
+}

@@ -1,0 +1,201 @@
+package errcodec
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/vmihailenco/msgpack/v5"
+)
+
+// decoding takes one message apart.
+type decoding struct {
+	reader
+	codec *Codec
+	depth int
+	nodes int
+	dec   *msgpack.Decoder
+	field strings.Reader
+}
+
+func decode(c *Codec, data string) error {
+	d := decoding{reader: reader{data: data}, codec: c}
+	text, err := d.message()
+	if d.dec != nil {
+		msgpack.PutDecoder(d.dec)
+	}
+	if d.bad != "" {
+		return &Unreadable{data: data, text: text, why: d.bad}
+	}
+	return err
+}
+
+// message returns the text as well, which every version of the format shows.
+func (d *decoding) message() (string, error) {
+	if d.byte() != magic {
+		d.fail("the first byte is not that of an error")
+		return "", nil
+	}
+	v := d.byte()
+	text := d.string()
+	if v != version && d.bad == "" {
+		d.fail(fmt.Sprintf("it is in version %d of the format, and this program knows version %d", v, version))
+		return text, nil
+	}
+	err, _ := d.node(text)
+	if d.pos != len(d.data) {
+		d.fail("something follows the error")
+	}
+	return text, err
+}
+
+// node returns an error and the text that it was sent with, which is the same
+// unless a program's texts changed since.
+func (d *decoding) node(parent string) (error, string) {
+	if d.depth++; d.depth > mostNodes {
+		d.fail("it is too deep")
+	}
+	defer func() { d.depth-- }()
+	d.nodes++
+	head := d.byte()
+	if head&classMask == classNil {
+		if head != classNil {
+			d.fail("a nil has more than one byte")
+		}
+		return nil, ""
+	}
+	var extras byte
+	if head&hasExtras != 0 {
+		extras = d.byte()
+	}
+	text := d.text(head&textMask, parent)
+	return d.body(head, extras, text), text
+}
+
+func (d *decoding) body(head, extras byte, text string) error {
+	switch head & classMask {
+	case classPlain:
+		if extras != 0 {
+			d.fail("a plain error has extras")
+		}
+		return plain(text, d.causes(head, text))
+	case classSentinel, classTyped, classForeign:
+		return d.named(head, extras, text)
+	}
+	d.fail("there is an unknown class of errors")
+	return nil
+}
+
+// plain makes what errors.New, %w and errors.Join are decoded to.
+func plain(text string, c causes) error {
+	switch c.kind {
+	case shapeOne:
+		return &wrapped{text: text, cause: c.one}
+	case shapeMany:
+		return &joined{text: text, causes: c.many}
+	}
+	return errors.New(text)
+}
+
+// causes reads what follows everything else in a node.
+func (d *decoding) causes(head byte, text string) causes {
+	switch head & shapeMask {
+	case shapeLeaf:
+		return causes{}
+	case shapeOne:
+		one, _ := d.node(text)
+		return causes{one: one, kind: shapeOne}
+	case shapeMany:
+		return causes{many: d.list(text), kind: shapeMany}
+	}
+	d.fail("there is an unknown shape of causes")
+	return causes{}
+}
+
+func (d *decoding) list(text string) []error {
+	n := d.uvarint()
+	if n > len(d.data)-d.pos {
+		d.fail("there are more causes than data")
+	}
+	if d.bad != "" || n == 0 {
+		return nil
+	}
+	list := make([]error, n)
+	for i := range list {
+		list[i], _ = d.node(text)
+	}
+	return list
+}
+
+// named reads an error that has a key or a kind.
+func (d *decoding) named(head, extras byte, text string) error {
+	start, nodes := d.pos, d.nodes
+	n := d.parts(head, extras, text)
+	if d.bad != "" {
+		return nil
+	}
+	entry, known := d.codec.keys[n.name]
+	switch {
+	case n.class == classForeign:
+		return d.opaque(n, start, nodes, "")
+	case !known:
+		return d.opaque(n, start, nodes, fmt.Sprintf("the key %q is not registered here", n.name))
+	case n.class == classSentinel && entry.kind == kindSentinel:
+		return entry.sentinel
+	case n.class == classTyped && entry.kind == kindType:
+		err, why := d.typed(entry, n)
+		if why != "" {
+			return d.opaque(n, start, nodes, why)
+		}
+		return err
+	}
+	return d.opaque(n, start, nodes, fmt.Sprintf("the key %q is that of %s here", n.name, entry.name()))
+}
+
+func (d *decoding) parts(head, extras byte, text string) named {
+	n := named{class: head & classMask, extras: extras, text: text, name: d.string()}
+	if extras&^extraMask != 0 {
+		d.fail("there are unknown extras")
+	}
+	if n.class == classTyped {
+		n.payload = d.string()
+	}
+	if extras&extraNote != 0 {
+		n.note = d.string()
+	}
+	if extras&extraAnswers != 0 {
+		n.is = d.list(text)
+		n.as = d.list(text)
+	}
+	n.causes = d.causes(head, text)
+	return n
+}
+
+func (d *decoding) opaque(n named, start, nodes int, why string) error {
+	o := &Opaque{named: n, why: why, body: d.data[start:d.pos], nodes: d.nodes - nodes + 1}
+	return o.asError()
+}
+
+// typed has the entry rebuild an error, and says why it could not.
+func (d *decoding) typed(entry *Entry, n named) (err error, why string) {
+	defer func() {
+		if p := recover(); p != nil {
+			err, why = nil, fmt.Sprintf("decoding %v panicked: %v", entry.typ, p)
+		}
+	}()
+	if d.dec == nil {
+		d.dec = msgpack.GetDecoder()
+	}
+	d.field.Reset(n.payload)
+	d.dec.Reset(&d.field)
+	err, failure := entry.decode(d.dec, n.causes)
+	switch {
+	case failure != nil:
+		return nil, fmt.Sprintf("decoding %v: %v", entry.typ, failure)
+	case err == nil || entry.isNil(err):
+		return nil, fmt.Sprintf("decoding %v gave nil", entry.typ)
+	case entry.leaf && n.causes.kind != shapeLeaf && causesOf(err).kind == shapeLeaf:
+		return &kept{err: err, causes: n.causes}, ""
+	}
+	return err, ""
+}
