@@ -19,7 +19,8 @@
 // # Repeats
 //
 // Every method may be repeated after any error: a call whose reply was lost has either been
-// applied or not, and its repeat answers as the first call did or would have done.
+// applied or not. Its repeat applies nothing twice, and answers with what holds now. A call whose ctx
+// has ended fails with the error of ctx; it too may have been applied.
 //
 // # Memory
 //
@@ -40,11 +41,11 @@ var (
 	// ErrFenced says that the worker was declared dead: its lease ended or it left. Its sagas belong
 	// to others; it must drop all of them and join anew.
 	ErrFenced = errors.New("worker was declared dead")
-	// ErrStale says that the saga is at another revision, or not owned by this worker: drop it.
+	// ErrStale says that the saga is at another revision, not owned by this worker, or forgotten: drop it.
 	ErrStale = errors.New("saga is at another revision")
 	// ErrConflict says that the ID is taken by a saga of another flow, version or input.
 	ErrConflict = errors.New("id is taken by another saga")
-	// ErrOverload says that the backlog limit is reached; nothing was stored.
+	// ErrOverload says that a limit of the broker's options is reached; nothing was stored.
 	ErrOverload = errors.New("backlog limit is reached")
 	// ErrUnknown says that there is no such saga, or no longer.
 	ErrUnknown = errors.New("no such saga")
@@ -57,32 +58,38 @@ var (
 // Broker stores sagas and moves them to workers. Its methods may be called concurrently.
 type Broker interface {
 	// Start stores a saga at revision 1 and makes it ready, in one move. With s.By the saga is owned
-	// by that worker at once and not queued; if By is fenced, the saga is queued instead.
+	// by that worker at once and not queued, whatever flows it serves; if By is fenced, the saga is
+	// queued instead.
 	//
 	// If the ID exists with the same Flow, Version and Digest, nothing changes and Started.Existed is
 	// true, also when the saga has ended and is still kept; with another, the error is ErrConflict.
-	// ErrOverload leaves nothing behind. Events that were delivered before the start are its mail.
+	// ErrOverload, when too many sagas are ready, leaves nothing behind. Events that were delivered
+	// before the start are its mail.
 	Start(ctx context.Context, s Start) (Started, error)
 
 	// Deliver puts ev into the mailbox of the saga, once per ev.ID as long as the saga exists, whether
 	// it is ready, parked, held, owned or buried. A parked or held saga becomes ready; the owner of an
 	// owned one is told through Receive; a buried one keeps it. If there is no such saga, the event is
-	// kept for a start to come, for as long as the broker's options say. A finished saga answers ErrSettled.
+	// kept for a start to come, for as long as the broker's options say; ErrOverload, when too many are
+	// kept so. A finished saga answers ErrSettled, except to the repeat of an event that it got before.
 	Deliver(ctx context.Context, id string, ev Event) error
 
 	// Lookup reads a saga from the store, never from the memory of a worker; with journal it
-	// includes the Journal and the Mail. ErrUnknown if it never existed or was forgotten.
+	// includes the Journal and the Mail. Of a finished saga the Record, Journal and Mail may be gone.
+	// ErrUnknown if it never existed or was forgotten.
 	Lookup(ctx context.Context, id string, journal bool) (Snapshot, error)
 
 	// Watch calls fn when the saga is held, buried or finished: at once if it is, otherwise soon after
-	// it happens, exactly once, from a goroutine that fn must not block. The snapshot has no journal.
+	// it happens, exactly once, from a goroutine that fn must not block: perhaps from the one that
+	// called Watch or made the saga so, before that call returns. The caller of a method of a broker
+	// holds no lock that fn takes. The snapshot has no journal.
 	// A saga that does not exist yet may be watched. stop ends the watch; fn may be running when it returns.
 	// It holds no goroutine per id.
 	Watch(id string, fn func(Snapshot)) (stop func())
 
 	// Resolve puts decision into the mailbox of a buried saga and makes it ready. rev is the revision
-	// that was judged. ErrStale if the saga has another revision, ErrSettled if it is not buried; a
-	// repeat of the same decision.ID is acknowledged again.
+	// that was judged. ErrSettled if the saga is not buried, ErrStale if it is buried at another
+	// revision, ErrUnknown if there is none; a repeat of the same decision.ID is acknowledged again.
 	Resolve(ctx context.Context, id string, rev uint64, decision Event) error
 
 	// List walks over sagas in order of their IDs, without journals. What starts or ends during the
@@ -103,21 +110,26 @@ type Broker interface {
 // Worker is a membership in a broker. Its methods may be called concurrently.
 type Worker interface {
 	// Receive blocks until there is something for this worker, ctx ends, or the worker is fenced
-	// (ErrFenced). It returns at most room sagas that are newly owned, oldest first, of the flows and versions
-	// that this worker serves, never one that its Build rejected; with room 0 none. Besides it returns, without limit, mail for sagas that the worker owns and the
-	// news that it owns a saga no longer.
+	// (ErrFenced). It returns at most room sagas that are newly owned, oldest first, of the flows and
+	// versions that this worker serves, never one that its Build rejected; with room 0 none. Where
+	// several workers serve them, it may return fewer, to leave others their share. Besides it returns,
+	// without limit, mail for sagas that the worker owns and the news that it owns a saga no longer.
 	//
-	// A saga is handed out once per revision to one worker: by the reply of Start or by one Delivery. If that reply
-	// was lost, Receive hands it out again.
+	// A saga is handed out once per revision to one worker: by the reply of Start or by one Delivery. If
+	// that reply was lost, a repeat of Start answers Existed, and Receive hands the saga out.
+	//
+	// Mail may cross with a commit: it may hold events that an Ack told of or that were consumed
+	// meanwhile, and be for a saga that is owned no longer. Event.ID tells.
 	Receive(ctx context.Context, room int) ([]Delivery, error)
 
 	// Commit applies t or nothing. The caller has at most one transition of a saga in flight.
-	// A repeat of the last applied transition (same ID and Rev, by the same worker) is acknowledged again, with
-	// the answer that still holds. ErrStale and ErrFenced mean: drop the saga.
+	// A repeat of the last applied transition (same ID and Rev, by the same worker) is acknowledged again:
+	// Rev and Owned are as in the first answer, Mail is as it is now. A finished saga knows its last
+	// transition as long as it is kept. ErrStale and ErrFenced mean: drop the saga.
 	Commit(ctx context.Context, t Transition) (Ack, error)
 
-	// Leave ends the membership and gives every owned saga back at once, without counting a takeover.
-	// A second Leave does nothing.
+	// Leave ends the membership and gives every owned saga back at once, at its revision and without
+	// counting a takeover. A second Leave does nothing.
 	Leave(ctx context.Context) error
 }
 
@@ -126,7 +138,7 @@ type Member struct {
 	Name  string        // for people: shown as Snapshot.Owner; need not be unique
 	Build string        // names what this member can run; see Reject
 	Flows []Served      // only sagas of these are received
-	Lease time.Duration // without a sign of life for so long, the worker is dead
+	Lease time.Duration // without a sign of life for so long, the worker is dead; must be positive
 }
 
 // Served is a flow in one version.
@@ -200,7 +212,7 @@ type Transition struct {
 	Next    Next
 	Until   time.Time     // Park, Hold: the saga is ready again then at the latest; zero: only by an event
 	Outcome []byte        // Hold, Bury, Finish
-	Keep    time.Duration // Finish: how long the saga can still be looked up
+	Keep    time.Duration // Finish: how long the saga can still be looked up, unless the broker's options limit how many are
 }
 
 // Next is what becomes of a saga after a transition.
@@ -210,9 +222,10 @@ type Next uint8
 const (
 	// Keep: the worker goes on with it.
 	Keep Next = iota
-	// Park: it waits for Until or an event. If there is mail that was not consumed, it stays owned instead, and Ack.Mail has it.
+	// Park: it waits for Until or an event. If there is mail that was not consumed, it stays owned
+	// instead, and Ack.Mail has it: a worker that means to park consumes all that it knows of.
 	Park
-	// Hold is Park for a saga that has an outcome: watchers are told.
+	// Hold is Park for a saga that has an outcome: watchers are told, unless it stays owned.
 	Hold
 	// Bury: it waits for Resolve, and for nothing else. Watchers are told.
 	Bury
@@ -220,15 +233,17 @@ const (
 	Finish
 	// GiveBack: another worker goes on, or the same.
 	GiveBack
-	// Reject is GiveBack to workers of another Build only. A saga that every living worker's Build rejected, or that none serves, is stranded.
+	// Reject is GiveBack to workers of another Build only, for as long as the saga lives. A saga that every
+	// living worker's Build rejected, or that none serves, is stranded.
 	Reject
 )
 
-// Message is for another saga. Exactly one of Start and Event is set. A Start whose ID exists already
-// does nothing; an Event for a finished saga is dropped.
+// Message is for another saga. Exactly one of Start and Event is set. A Start is queued, whatever its By
+// and the backlog limit; if the saga exists already, it does nothing. An Event is applied once per Event.ID;
+// for a finished saga it is dropped, and for one that does not exist it is kept like any early mail.
 type Message struct {
-	ID    string // the receiver applies it once
-	To    string // the saga's ID
+	ID    string // names it where a broker has to store it on its way
+	To    string // the saga's ID; that of Start, if it is one
 	Start *Start
 	Event *Event
 }
