@@ -8,6 +8,12 @@ import (
 	"github.com/skald-go/skald/internal/plan"
 )
 
+// The pauses of a Retry that does not say.
+const (
+	DefaultDelay    = 100 * time.Millisecond
+	DefaultMaxDelay = 30 * time.Second
+)
+
 // Retry is a policy for repeating failed attempts. The n-th pause is random between 0 and
 // min(MaxDelay, Delay·2ⁿ⁻¹): exponential backoff with full jitter, after "Exponential Backoff And
 // Jitter" (AWS Architecture Blog, 2015). The pause survives restarts.
@@ -19,8 +25,8 @@ type Retry struct {
 func (r Retry) policy() plan.Retry {
 	return plan.Retry{
 		Attempts: cmp.Or(r.Attempts, 10),
-		Delay:    cmp.Or(r.Delay, 100*time.Millisecond),
-		MaxDelay: max(cmp.Or(r.MaxDelay, 30*time.Second), r.Delay),
+		Delay:    cmp.Or(r.Delay, DefaultDelay),
+		MaxDelay: max(cmp.Or(r.MaxDelay, DefaultMaxDelay), r.Delay),
 	}
 }
 

@@ -1,0 +1,366 @@
+package saga
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/skald-go/skald/internal/plan"
+)
+
+// apply makes f true. i is what f.Path names, or nil if f is about the whole saga.
+func (m *Machine) apply(i *inst, f *Fact) {
+	switch f.Kind {
+	case Done:
+		m.applyDone(i, f)
+	case Refused:
+		m.applyRefused(i, f)
+	case Failed:
+		m.applyFailed(i, f)
+	case Tried:
+		m.applyTried(i, f)
+	case Suspect:
+		i.fresh = i.running && !i.suspect
+		i.suspect, i.noted = true, true
+		i.remember(f)
+	case Chose, Items, Round, Won:
+		m.applyDecision(i, f)
+	case Due:
+		i.decided = true
+		m.alarm(i, f.Due)
+	case Begun:
+		i.decided = true
+	case Woke:
+		m.applyWoke(i)
+	case Took:
+		m.applyTook(i, f)
+	case Undone, Skipped:
+		m.applyUndone(i, f)
+	case Stuck:
+		m.applyStuck(i, f)
+	case Proceeded:
+		m.applyProceeded(i, f)
+	case Reply:
+		m.applyReply(i, f)
+	default:
+		m.applyToSaga(f)
+	}
+}
+
+func (m *Machine) applyToSaga(f *Fact) {
+	switch f.Kind {
+	case Signal:
+		m.signals = append(m.signals, letter{id: f.ID, name: f.Text, data: f.Out})
+	case Cancelled, Expired, Asked:
+		t := m.root.ill()
+		t.err, t.errData = f.err, f.Err
+		t.fails = append(t.fails, m.root)
+		m.goBack()
+	case Late:
+		m.late = true
+	case Relayed:
+		m.relay()
+	case Settled:
+		m.settled = &Fact{Kind: Settled, ID: f.ID, Who: f.Who, Text: f.Text, Out: f.Out, Err: f.Err, At: f.At, Flag: f.Flag}
+	}
+}
+
+// remember keeps what entered i, if the fact has it.
+func (i *inst) remember(f *Fact) {
+	if f.In != nil {
+		i.inData = f.In
+	}
+}
+
+func (m *Machine) applyDone(i *inst, f *Fact) {
+	i.attempts = f.Attempts
+	i.remember(f)
+	i.outData = f.Out
+	m.done(i)
+}
+
+// applyRefused ends a node that had no effect: a step, or a decision that could not be made.
+func (m *Machine) applyRefused(i *inst, f *Fact) {
+	m.endedBadly(i, f)
+	if i.leaf() {
+		i.phase = refused
+	}
+	if i.cancelled {
+		m.resume(i)
+		return
+	}
+	m.fail(i)
+}
+
+func (m *Machine) applyFailed(i *inst, f *Fact) {
+	m.endedBadly(i, f)
+	i.phase = failed
+	i.remember(f)
+	switch {
+	case i.cancelled:
+		m.resume(i)
+	case i.op.Step.Undo != nil:
+		i.own, i.back = true, undoing
+		m.queueUndo(i)
+	default:
+		i.kept = !i.op.Step.ReadOnly
+		i.back = undone
+		m.fail(i)
+	}
+}
+
+// endedBadly notes how i ended without success.
+func (m *Machine) endedBadly(i *inst, f *Fact) {
+	i.attempts = f.Attempts
+	i.silence()
+	t := i.ill()
+	t.err, t.errData, t.notYet = f.err, f.Err, false
+	if m.pivot == i {
+		m.pivot = nil
+	}
+	if !f.Flag {
+		m.blame(i)
+	}
+}
+
+func (m *Machine) applyTried(i *inst, f *Fact) {
+	t := i.ill()
+	t.err, t.errData = f.err, f.Err
+	t.since, t.notYet, t.next = f.Since, !f.Since.IsZero(), f.Due
+	if f.Flag {
+		t.undos = f.Attempts
+	} else {
+		i.attempts = f.Attempts
+		i.suspect = i.suspect || f.Suspect
+		i.noted = i.noted || f.Suspect
+	}
+	if m.loading {
+		i.queued = false
+		m.alarm(i, f.Due)
+	}
+}
+
+func (m *Machine) applyDecision(i *inst, f *Fact) {
+	i.decided = true
+	switch f.Kind {
+	case Chose:
+		i.pick = int32(f.Index)
+		if i.pick == plan.None {
+			m.done(i)
+			return
+		}
+		m.enter(i.op.kids[i.pick], i, -1)
+	case Items:
+		i.outData = f.Out
+		m.openItems(i, f.Index)
+	case Round:
+		i.decided = false
+		if f.Flag {
+			m.done(i)
+			return
+		}
+		m.enter(i.op.kids[0], i, f.Index+1)
+	case Won:
+		i.pick = int32(f.Index)
+		for k, kid := range i.kids {
+			if k != f.Index {
+				m.cancel(kid)
+				m.undo(kid)
+			}
+		}
+		m.raceBack(i)
+	}
+}
+
+func (m *Machine) applyWoke(i *inst) {
+	i.silence()
+	m.dropWait(i)
+	if i.op.Kind == plan.Wait {
+		m.enter(i.op.kids[0], i, -1)
+		return
+	}
+	m.done(i)
+}
+
+func (m *Machine) applyTook(i *inst, f *Fact) {
+	for k := range m.signals {
+		if s := &m.signals[k]; s.id == f.ID && s.name == i.op.Signal && !s.taken {
+			s.taken = true
+			i.outData = s.data
+			break
+		}
+	}
+	m.dropWait(i)
+	m.done(i)
+}
+
+func (m *Machine) dropWait(i *inst) {
+	for k, w := range m.waits {
+		if w == i {
+			m.waits = append(m.waits[:k], m.waits[k+1:]...)
+			return
+		}
+	}
+}
+
+func (m *Machine) applyUndone(i *inst, f *Fact) {
+	m.undos = append(m.undos, UndoResult{Path: i.Path(), ByHand: f.Kind == Skipped})
+	if f.Kind == Skipped {
+		i.kept = true
+	}
+	i.queued = false
+	i.silence()
+	m.unhalt(i)
+	switch {
+	case i.back == undone: // it had failed for good, and the others did not wait for it
+		m.afterHalt(i)
+	case i.own:
+		i.own, i.back = false, undone
+		m.fail(i)
+	default:
+		m.isBack(i)
+	}
+}
+
+// afterHalt looks at the races that waited for i.
+func (m *Machine) afterHalt(i *inst) {
+	for up := i.up; up != nil; up = up.up {
+		if up.op.Kind == plan.Race && up.back == ahead {
+			m.raceBack(up)
+			return
+		}
+	}
+}
+
+func (m *Machine) applyStuck(i *inst, f *Fact) {
+	t := i.ill()
+	t.err, t.errData = f.err, f.Err
+	i.halted = true
+	m.halted = append(m.halted, i)
+	if !f.Flag {
+		i.attempts = f.Attempts
+		return
+	}
+	t.undos = f.Attempts
+	own := i.own
+	i.own = false
+	switch {
+	case m.settings().StopAtFailed && !own:
+	case own && !i.cancelled:
+		i.back = undone
+		m.fail(i)
+	default:
+		m.isBack(i)
+	}
+}
+
+func (m *Machine) applyProceeded(i *inst, f *Fact) {
+	m.forgive(i)
+	i.own, i.back, i.suspect = false, ahead, false
+	i.outData = f.Out
+	i.hasOut = false
+	m.done(i)
+}
+
+func (m *Machine) unhalt(i *inst) {
+	i.halted = false
+	for k, h := range m.halted {
+		if h == i {
+			m.halted = append(m.halted[:k], m.halted[k+1:]...)
+			return
+		}
+	}
+}
+
+// relay lets everything that failed for good try again.
+func (m *Machine) relay() {
+	m.broken = nil
+	halted := m.halted
+	m.halted = nil
+	for _, i := range halted {
+		i.halted = false
+		t := i.ill()
+		t.undos, t.since, t.notYet = 0, time.Time{}, false
+		if i.op.Kind != plan.Step {
+			m.decideLater(i)
+			continue
+		}
+		if i.phase == open {
+			i.attempts = 0
+		}
+		m.queue(i)
+	}
+}
+
+// find gives the inst that a loaded fact is about.
+func (m *Machine) find(f *Fact) (*inst, error) {
+	if f.Path == "" {
+		return nil, nil
+	}
+	i, ok := m.index[f.Path]
+	if !ok {
+		return nil, &ForeignError{f.Path, f.Kind.String(), "this definition has no such path there"}
+	}
+	if why := i.rejects(f); why != "" {
+		return nil, &ForeignError{f.Path, f.Kind.String(), why}
+	}
+	return i, nil
+}
+
+// rejects says why f cannot be about i in the state that it is in.
+func (i *inst) rejects(f *Fact) string {
+	kind := i.op.Kind
+	switch f.Kind {
+	case Done, Failed, Tried, Suspect, Undone, Proceeded:
+		if kind != plan.Step {
+			return fmt.Sprintf("it is a %v now", kind)
+		}
+	case Chose:
+		if kind != plan.Choice || f.Index < plan.None || f.Index >= len(i.op.kids) || i.decided {
+			return fmt.Sprintf("this %v has no arm %d", kind, f.Index)
+		}
+	case Items:
+		if kind != plan.Each || f.Index < 0 || f.Out == nil || i.decided {
+			return fmt.Sprintf("it is a %v now", kind)
+		}
+	case Round:
+		if kind != plan.Loop || f.Index != len(i.kids) {
+			return fmt.Sprintf("it is a %v in round %d", kind, len(i.kids))
+		}
+	case Won:
+		if kind != plan.Race || f.Index < 0 || f.Index >= len(i.kids) || i.kids[f.Index].phase != done {
+			return fmt.Sprintf("this %v has no winner %d", kind, f.Index)
+		}
+	case Due, Woke:
+		if kind != plan.Delay && !(kind == plan.Wait && len(i.op.kids) == 1 && len(i.kids) == 0) {
+			return fmt.Sprintf("it is a %v now", kind)
+		}
+	case Took:
+		if kind != plan.Wait {
+			return fmt.Sprintf("it is a %v now", kind)
+		}
+	case Begun, Reply:
+		if kind != plan.Child {
+			return fmt.Sprintf("it is a %v now", kind)
+		}
+	}
+	return i.rejectsPhase(f)
+}
+
+func (i *inst) rejectsPhase(f *Fact) string {
+	switch f.Kind {
+	case Undone, Skipped, Proceeded:
+		if i.back == ahead && !i.halted {
+			return "nobody asked it to go back"
+		}
+	case Stuck, Tried:
+		if f.Flag == (i.back == ahead) {
+			return "it goes the other way"
+		}
+	case Reply:
+	default:
+		if i.phase != open {
+			return "it has ended already"
+		}
+	}
+	return ""
+}

@@ -1,0 +1,258 @@
+package saga
+
+import (
+	"github.com/skald-go/skald/broker"
+	"github.com/skald-go/skald/internal/plan"
+)
+
+// fail reports that i failed for good and is itself back: everything up to its boundary goes back.
+func (m *Machine) fail(i *inst) {
+	b := i.boundary()
+	m.cancel(b)
+	m.undo(b)
+}
+
+// blame notes i as a cause of its boundary's failure.
+func (m *Machine) blame(i *inst) {
+	t := i.boundary().ill()
+	t.fails = append(t.fails, i)
+}
+
+func (m *Machine) forgive(i *inst) {
+	t := i.boundary().ill()
+	for k, f := range t.fails {
+		if f == i {
+			t.fails = append(t.fails[:k:k], t.fails[k+1:]...)
+			return
+		}
+	}
+}
+
+// cancel stops everything below i from going forward.
+func (m *Machine) cancel(i *inst) {
+	if i.cancelled {
+		return
+	}
+	i.cancelled = true
+	i.own = false
+	if i.phase == open {
+		m.stop(i)
+	}
+	for _, kid := range i.kids {
+		m.cancel(kid)
+	}
+}
+
+// stop ends what an open node was about to do.
+func (m *Machine) stop(i *inst) {
+	i.silence()
+	switch i.op.Kind {
+	case plan.Step:
+		if m.pivot == i {
+			m.pivot = nil
+		}
+		if !i.suspect {
+			i.phase = void
+			return
+		}
+		m.limbo = append(m.limbo, i)
+		if i.running {
+			m.stopped = append(m.stopped, Attempt{inst: i})
+		}
+	case plan.Delay:
+		i.phase = void
+	case plan.Wait:
+		if len(i.kids) == 0 {
+			i.phase = void
+		}
+	case plan.Child:
+		if !i.decided {
+			i.phase = void
+		}
+	}
+}
+
+// undo makes i go back. What contains i is told when it is.
+func (m *Machine) undo(i *inst) {
+	switch i.back {
+	case undoing: // it tells by itself
+		return
+	case undone:
+		m.kidBack(i)
+		return
+	}
+	i.back = undoing
+	if i.leaf() {
+		m.undoLeaf(i)
+		return
+	}
+	m.undoNext(i)
+}
+
+func (m *Machine) undoLeaf(i *inst) {
+	switch {
+	case i.phase == refused || i.phase == void:
+		m.isBack(i)
+	case i.op.Kind == plan.Child:
+		m.undoChild(i)
+	case i.phase == open: // its attempt still runs, or its outcome is about to be recorded
+	case i.op.Step.Undo != nil:
+		m.queueUndo(i)
+	default:
+		i.kept = !i.op.Step.ReadOnly
+		m.isBack(i)
+	}
+}
+
+func (m *Machine) queueUndo(i *inst) {
+	if t := i.trouble; t != nil {
+		i.silence()
+		t.notYet = false
+	}
+	m.queue(i)
+}
+
+// resume goes on with the undo of a leaf whose outcome has become known.
+func (m *Machine) resume(i *inst) {
+	if i.back == undoing {
+		i.back = ahead
+		m.undo(i)
+	}
+}
+
+// undoNext starts the undos inside i that may start now; if there are none left, i is back.
+func (m *Machine) undoNext(i *inst) {
+	switch i.op.Kind {
+	case plan.All, plan.Each, plan.Race:
+		if !m.settings().UndoInOrder {
+			m.undoSideBySide(i)
+			return
+		}
+	}
+	for k := len(i.kids) - 1; k >= 0; k-- {
+		switch kid := i.kids[k]; kid.back {
+		case undone:
+		case undoing:
+			return
+		default:
+			m.undo(kid)
+			return
+		}
+	}
+	m.isBack(i)
+}
+
+func (m *Machine) undoSideBySide(i *inst) {
+	i.pending = 1 // so that kids that are back at once do not end i before all were asked
+	for _, kid := range i.kids {
+		if kid.back != undone {
+			i.pending++
+			m.undo(kid)
+		}
+	}
+	m.oneLess(i)
+}
+
+func (m *Machine) oneLess(i *inst) {
+	i.pending--
+	if i.pending == 0 {
+		m.isBack(i)
+	}
+}
+
+// isBack ends the undo of i.
+func (m *Machine) isBack(i *inst) {
+	i.back = undone
+	m.kidBack(i)
+}
+
+func (m *Machine) kidBack(i *inst) {
+	up := i.up
+	switch {
+	case up == nil:
+	case up.op.Kind == plan.Race && up.back == ahead:
+		m.raceBack(up)
+	case up.back != undoing:
+	case m.settings().UndoInOrder || !sideBySide(up):
+		m.undoNext(up)
+	default:
+		m.oneLess(up)
+	}
+}
+
+func sideBySide(i *inst) bool {
+	return i.op.Kind == plan.All || i.op.Kind == plan.Each || i.op.Kind == plan.Race
+}
+
+// raceBack looks whether a race goes on: it is won when all losers are back, and lost when all are.
+func (m *Machine) raceBack(race *inst) {
+	if race.cancelled || race.phase != open || m.haltedIn(race) || len(race.kids) < len(race.op.kids) {
+		return
+	}
+	for k, kid := range race.kids {
+		if kid.back != undone && !(race.decided && k == int(race.pick)) {
+			return
+		}
+	}
+	if race.decided {
+		m.done(race)
+		return
+	}
+	if race.pick != plan.None { // somebody is done, and about to be the winner
+		return
+	}
+	m.lost(race)
+}
+
+func (m *Machine) lost(race *inst) {
+	race.back = undone
+	for _, kid := range race.kids {
+		if kid.trouble != nil {
+			for _, f := range kid.trouble.fails {
+				t := race.boundary().ill()
+				t.fails = append(t.fails, f)
+			}
+		}
+	}
+	m.fail(race)
+}
+
+func (m *Machine) haltedIn(i *inst) bool {
+	for _, h := range m.halted {
+		for ; h != nil; h = h.up {
+			if h == i {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// goBack sends the whole saga back, for a cause that is not a step's.
+func (m *Machine) goBack() {
+	m.ended = true
+	m.cancel(m.root)
+	m.undo(m.root)
+}
+
+// undoChild asks the saga of a child to go back.
+func (m *Machine) undoChild(i *inst) {
+	if i.phase == failed { // it has ended undone
+		m.isBack(i)
+		return
+	}
+	if !m.loading {
+		m.post(i, "undo", EventUndo)
+	}
+}
+
+// post sends an event to the saga of a child.
+func (m *Machine) post(i *inst, op, kind string) {
+	m.send = append(m.send, broker.Message{
+		ID:    m.id + "/" + i.Path() + "~" + op,
+		To:    m.childID(i),
+		Event: &broker.Event{ID: m.id + "~" + op, Kind: kind},
+	})
+}
+
+func (m *Machine) childID(i *inst) string { return m.id + "/" + i.Path() }

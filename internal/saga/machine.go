@@ -1,0 +1,193 @@
+package saga
+
+import (
+	"sync"
+	"time"
+
+	"github.com/skald-go/skald/broker"
+	"github.com/skald-go/skald/internal/plan"
+)
+
+// Env is what a machine needs of its engine. It is shared by all machines.
+type Env struct {
+	Payloads Payloads
+	Errors   Errors
+	Fail     func(Failure) error // makes the error that a failed saga returns
+	Jitter   func() float64      // in [0, 1)
+
+	Namespace   string
+	MaxPayload  int           // bytes of one value
+	MaxRecord   int           // bytes of all that a saga records
+	NotYetLimit time.Duration // how long a step may answer NotYet
+	Moment      time.Duration // waits up to this long stay in memory
+	Keep        time.Duration // how long an outcome is kept
+	DecodeAll   bool          // never use a live value where a restart would read a recorded one
+}
+
+// Payloads encodes and decodes values.
+type Payloads interface {
+	Append(dst []byte, t *plan.Type, v any) ([]byte, error)
+	Decode(t *plan.Type, data []byte) (any, error)
+}
+
+// Errors encodes and decodes errors. Neither can fail.
+type Errors interface {
+	Append(dst []byte, err error) []byte
+	Decode(data []byte) error
+}
+
+// Machine is the state of one run. It is not safe for concurrent use.
+type Machine struct {
+	env    *Env
+	prog   *Program
+	id     string
+	header Header
+	rev    uint64
+
+	root    *inst
+	input   any
+	hasIn   bool
+	arena   []inst
+	index   map[string]*inst // while loading
+	loading bool
+
+	runnable  []*inst   // attempts to be made
+	undecided []*inst   // decisions to be made
+	limbo     []*inst   // cancelled, with an attempt whose outcome is to be recorded
+	halted    []*inst   // failed for good
+	waits     []*inst   // open Wait nodes
+	dirty     []*inst   // what should be recorded with the next commit
+	stopped   []Attempt // attempts to be cut off
+	timers    timers
+	running   int
+
+	signals  []letter
+	pivot    *inst // open
+	pivoted  bool
+	late     bool // the deadline was alerted
+	ended    bool // a cancel, deadline or parent's wish
+	released bool
+	broken   error
+	settled  *Fact
+	outcome  *Outcome
+	undos    []UndoResult
+	size     int
+
+	bufs    *buffers
+	consume []string
+	seen    map[string]struct{} // IDs of events that were taken
+	send    []broker.Message
+
+	// OnFact, if set, sees every fact that is recorded, after it was applied.
+	OnFact func(*Fact)
+}
+
+type letter struct {
+	id, name string
+	data     []byte
+	taken    bool
+}
+
+// buffers is memory that machines use one after the other.
+type buffers struct {
+	journal []byte
+	scratch []byte
+	entries []broker.Entry
+}
+
+var bufferPool = sync.Pool{New: func() any { return new(buffers) }}
+
+const keptBuffer = 64 << 10
+
+// New begins a run at revision 1. input is the live value that header.Input encodes.
+func New(env *Env, prog *Program, id string, header Header, input any) *Machine {
+	m := &Machine{}
+	m.Init(env, prog, id, header, input)
+	return m
+}
+
+// Init is New for a Machine that is part of another struct.
+func (m *Machine) Init(env *Env, prog *Program, id string, header Header, input any) {
+	m.init(env, prog, id, header)
+	m.rev = 1
+	if !env.DecodeAll {
+		m.input, m.hasIn = input, true
+	}
+	m.begin()
+}
+
+func (m *Machine) init(env *Env, prog *Program, id string, header Header) {
+	m.env, m.prog, m.id, m.header = env, prog, id, header
+	m.bufs = bufferPool.Get().(*buffers)
+	m.arena = make([]inst, 0, prog.size)
+}
+
+func (m *Machine) begin() {
+	if d := m.settings().Deadline; d > 0 {
+		m.timers.add(m.header.Started.Add(d), nil, 0)
+	}
+	m.root = m.enter(m.prog.root, nil, -1)
+}
+
+// Release gives the machine's memory back. It must not be used afterwards.
+func (m *Machine) Release() {
+	b := m.bufs
+	if b == nil {
+		return
+	}
+	m.bufs = nil
+	if cap(b.journal) > keptBuffer || cap(b.scratch) > keptBuffer {
+		return
+	}
+	clear(b.entries[:cap(b.entries)])
+	b.journal, b.scratch, b.entries = b.journal[:0], b.scratch[:0], b.entries[:0]
+	bufferPool.Put(b)
+}
+
+// ID is the saga's ID.
+func (m *Machine) ID() string { return m.id }
+
+// Rev is the revision that the machine was last committed at.
+func (m *Machine) Rev() uint64 { return m.rev }
+
+// Header is what the saga knows from its start.
+func (m *Machine) Header() *Header { return &m.header }
+
+// Deadline is when the saga must be done, or zero.
+func (m *Machine) Deadline() time.Time {
+	if d := m.settings().Deadline; d > 0 {
+		return m.header.Started.Add(d)
+	}
+	return time.Time{}
+}
+
+var noSettings plan.Settings
+
+func (m *Machine) settings() *plan.Settings {
+	if s := m.prog.Def.Root.Settings; s != nil {
+		return s
+	}
+	return &noSettings
+}
+
+// record encodes f for the journal and applies it to i, which f.Path names.
+func (m *Machine) record(i *inst, f *Fact, now time.Time) {
+	f.At = now
+	if i != nil {
+		f.Path = i.Path()
+	}
+	if f.err != nil {
+		m.bufs.scratch = m.env.Errors.Append(m.bufs.scratch[:0], f.err)
+		f.Err = m.bufs.scratch
+	}
+	b := m.bufs
+	start := len(b.journal)
+	b.journal = f.append(b.journal, m.header.Started)
+	data := b.journal[start:len(b.journal):len(b.journal)]
+	b.entries = append(b.entries, broker.Entry{Path: f.Path, Data: data})
+	m.size += len(f.Path) + len(data)
+	m.apply(i, f)
+	if m.OnFact != nil {
+		m.OnFact(f)
+	}
+}

@@ -1,0 +1,204 @@
+package saga
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/skald-go/skald/broker"
+	"github.com/skald-go/skald/internal/plan"
+)
+
+// The kinds of events that sagas get. Their texts are durable.
+const (
+	EventSignal  = "signal"  // Name, Data
+	EventCancel  = "cancel"  // Name is the reason
+	EventUndo    = "undo"    // from the parent
+	EventRelease = "release" // from the parent
+	EventReply   = "reply"   // from a child: Name is its path, Data its outcome
+	EventRelay   = "relay"   // by a person: Data is a Note
+	EventSkip    = "skip"    // by a person: Name is a path, Data a Note
+	EventSettle  = "settle"  // by a person: Data is a Note with an outcome
+)
+
+// Note says who decided something by hand, and why.
+type Note struct {
+	Who, Why string
+	Out, Err []byte // of EventSettle
+}
+
+// Append encodes n.
+func (n *Note) Append(dst []byte) []byte {
+	dst = putString(dst, n.Who)
+	dst = putString(dst, n.Why)
+	dst = putBytes(dst, n.Out)
+	return putBytes(dst, n.Err)
+}
+
+// DecodeNote reads what Append wrote.
+func DecodeNote(data []byte) (Note, error) {
+	r := reader{data: data}
+	n := Note{Who: r.string(), Why: r.string(), Out: r.bytes(), Err: r.bytes()}
+	if r.err != nil {
+		return Note{}, fmt.Errorf("a decision by hand: %w", r.err)
+	}
+	return n, nil
+}
+
+// Mail takes an event. One that was taken before is passed over. Events of a kind that is not known are left in the mailbox, and the error says so.
+func (m *Machine) Mail(ev broker.Event, now time.Time) error {
+	if _, seen := m.seen[ev.ID]; seen {
+		return nil
+	}
+	if err := m.read(ev, now); err != nil {
+		return fmt.Errorf("flow: event %q of kind %q for saga %q: %w", ev.ID, ev.Kind, m.id, err)
+	}
+	if m.seen == nil {
+		m.seen = map[string]struct{}{}
+	}
+	m.seen[ev.ID] = struct{}{}
+	m.consume = append(m.consume, ev.ID)
+	return nil
+}
+
+func (m *Machine) read(ev broker.Event, now time.Time) error {
+	switch ev.Kind {
+	case EventSignal:
+		m.record(nil, &Fact{Kind: Signal, ID: ev.ID, Text: ev.Name, Out: ev.Data}, now)
+		m.undecided = append(m.undecided, m.waits...)
+	case EventCancel:
+		m.askedToCancel(ev, now)
+	case EventUndo:
+		m.askedToUndo(ev, now)
+	case EventRelease:
+		m.released = true
+	case EventReply:
+		return m.replied(ev, now)
+	case EventRelay, EventSkip, EventSettle:
+		return m.byPerson(ev, now)
+	default:
+		return &ForeignError{"", ev.Kind, "this version knows no such event"}
+	}
+	return nil
+}
+
+func (m *Machine) askedToCancel(ev broker.Event, now time.Time) {
+	switch {
+	case m.over() || m.root.back != ahead:
+	case m.pivoted || m.pivot != nil:
+		m.record(nil, &Fact{Kind: Denied, ID: ev.ID}, now)
+	default:
+		m.doubt(m.root, now)
+		m.record(nil, &Fact{Kind: Cancelled, ID: ev.ID, Text: ev.Name, err: cancelled(ev.Name)}, now)
+	}
+}
+
+func cancelled(reason string) error {
+	if reason == "" {
+		return ErrCancelled
+	}
+	return fmt.Errorf("%w: %s", ErrCancelled, reason)
+}
+
+// askedToUndo goes back for the parent, also from the end.
+func (m *Machine) askedToUndo(ev broker.Event, now time.Time) {
+	if m.root.back != ahead || m.settled != nil || m.pivoted || m.pivot != nil {
+		return
+	}
+	m.outcome = nil
+	m.doubt(m.root, now)
+	m.record(nil, &Fact{Kind: Asked, ID: ev.ID, err: cancelled("its parent goes back")}, now)
+}
+
+func (m *Machine) replied(ev broker.Event, now time.Time) error {
+	i := m.at(ev.Name)
+	if i == nil || i.op.Kind != plan.Child {
+		return &ForeignError{ev.Name, ev.Kind, "this definition has no such child there"}
+	}
+	o, err := DecodeOutcome(ev.Data)
+	if err != nil {
+		m.broken = &BrokenError{Path: ev.Name, Err: err}
+		return nil
+	}
+	if i.phase == failed || i.phase == refused || i.back == undone {
+		return nil
+	}
+	if i.phase == done && o.End == Succeeded {
+		return nil
+	}
+	if o.End != Succeeded && !i.cancelled {
+		m.doubt(i.boundary(), now)
+	}
+	m.record(i, &Fact{Kind: Reply, ID: ev.ID, Out: ev.Data}, now)
+	return nil
+}
+
+// applyReply ends a child: done with its output, or undone with its error.
+func (m *Machine) applyReply(i *inst, f *Fact) {
+	o, err := DecodeOutcome(f.Out)
+	if err != nil {
+		m.broken = &BrokenError{Path: i.Path(), Err: err}
+		return
+	}
+	if o.End == Succeeded {
+		i.outData = o.Value
+		if i.outData == nil {
+			i.outData = []byte{}
+		}
+		if i.phase == open {
+			m.done(i)
+		}
+		return
+	}
+	t := i.ill()
+	t.errData, t.kept, t.attempts = o.Err, o.Kept, o.Parts
+	wasDone := i.phase == done || i.cancelled
+	i.phase = failed
+	if m.pivot == i {
+		m.pivot = nil
+	}
+	if wasDone {
+		m.undos = append(m.undos, UndoResult{Path: i.Path()})
+		m.resume(i)
+		return
+	}
+	m.blame(i)
+	i.back = undone
+	m.fail(i)
+}
+
+func (m *Machine) byPerson(ev broker.Event, now time.Time) error {
+	n, err := DecodeNote(ev.Data)
+	if err != nil {
+		return err
+	}
+	f := Fact{ID: ev.ID, Who: n.Who, Text: n.Why}
+	switch ev.Kind {
+	case EventRelay:
+		f.Kind = Relayed
+		m.record(nil, &f, now)
+	case EventSettle:
+		f.Kind, f.Out, f.Err = Settled, n.Out, n.Err
+		m.broken = nil
+		m.record(nil, &f, now)
+	case EventSkip:
+		i := m.at(ev.Name)
+		if i == nil || !i.halted || i.back == ahead {
+			m.broken = &BrokenError{Path: ev.Name, Err: errNothingToSkip}
+			return nil
+		}
+		f.Kind = Skipped
+		m.record(i, &f, now)
+		m.record(nil, &Fact{Kind: Relayed, ID: ev.ID, Who: n.Who, Text: n.Why}, now)
+	}
+	return nil
+}
+
+// at finds the inst of a path.
+func (m *Machine) at(path string) (found *inst) {
+	m.root.walk(func(i *inst) {
+		if found == nil && i.op.Name != "" && i.Path() == path {
+			found = i
+		}
+	})
+	return found
+}
