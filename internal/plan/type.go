@@ -15,6 +15,7 @@ type Codec interface {
 type Type struct {
 	Go     reflect.Type
 	Shared bool // values hold references, so two holders of one value could see each other's writes
+	encode func(c Codec, v any) ([]byte, error)
 	decode func(c Codec, data []byte) (any, error)
 	zero   any
 }
@@ -27,6 +28,7 @@ func TypeOf[T any]() *Type {
 		Go:     t,
 		Shared: shares(t),
 		zero:   zero,
+		encode: encoder[T](t),
 		decode: func(c Codec, data []byte) (any, error) {
 			var v T
 			if err := c.Unmarshal(data, &v); err != nil {
@@ -37,6 +39,9 @@ func TypeOf[T any]() *Type {
 	}
 }
 
+// Encode writes a value of the type.
+func (t *Type) Encode(c Codec, v any) ([]byte, error) { return t.encode(c, v) }
+
 // Decode reads a value of the type.
 func (t *Type) Decode(c Codec, data []byte) (any, error) { return t.decode(c, data) }
 
@@ -46,11 +51,46 @@ func (t *Type) Zero() any { return t.zero }
 // String is the type as Go writes it.
 func (t *Type) String() string { return t.Go.String() }
 
+// encoder gives codecs a pointer if there is something in T that marshals itself by its pointer only,
+// as a big.Int does: codecs do not find such methods otherwise, and JSON would drop its content.
+func encoder[T any](t reflect.Type) func(Codec, any) ([]byte, error) {
+	if !byPointer(t) {
+		return func(c Codec, v any) ([]byte, error) { return c.Marshal(v) }
+	}
+	return func(c Codec, v any) ([]byte, error) {
+		it := Cast[T](v)
+		return c.Marshal(&it)
+	}
+}
+
+func byPointer(t reflect.Type) bool {
+	for _, f := range []*format{&msgpackFormat, &jsonFormat} {
+		for _, m := range f.methods {
+			if !t.Implements(m.write) && reflect.PointerTo(t).Implements(m.write) {
+				return true
+			}
+		}
+	}
+	switch t.Kind() {
+	case reflect.Struct:
+		for field := range t.Fields() {
+			if byPointer(field.Type) {
+				return true
+			}
+		}
+		return false
+	case reflect.Array:
+		return byPointer(t.Elem())
+	default:
+		return false
+	}
+}
+
 func shares(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.Struct:
-		for i := range t.NumField() {
-			if shares(t.Field(i).Type) {
+		for field := range t.Fields() {
+			if shares(field.Type) {
 				return true
 			}
 		}
