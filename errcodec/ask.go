@@ -75,7 +75,7 @@ func (e *encoding) askTyped(n *node, i int) {
 func (e *encoding) askFields(n *node) {
 	var why string
 	if n.foreign {
-		n.payload, why = e.guard.fields(n.entry, n.err)
+		n.payload, why = e.guard.fields(n.entry, n.err, e.fields.most)
 	} else {
 		n.payload, why = e.fields.write(n.entry, n.err)
 	}

@@ -1,10 +1,6 @@
 package errcodec
 
-import (
-	"fmt"
-
-	"github.com/vmihailenco/msgpack/v5"
-)
+import "fmt"
 
 // encoding turns one tree of errors into bytes, in three passes: visit finds
 // the nodes, ask their texts and fields, write puts them down.
@@ -24,7 +20,7 @@ type encoding struct {
 }
 
 func newEncoding(c *Codec) *encoding {
-	return &encoding{codec: c, fields: scribe{enc: msgpack.NewEncoder(nil)}}
+	return &encoding{codec: c, fields: newScribe(c.limits.Bytes)}
 }
 
 // append is the whole of Encode. Everything that may panic is protected where
@@ -62,8 +58,9 @@ func (e *encoding) reset() bool {
 	clear(e.path[:cap(e.path)])
 	*e = encoding{
 		codec: e.codec, nodes: e.nodes[:0], path: e.path[:0], overflow: e.overflow[:0],
-		arena: e.arena[:0], out: e.out[:0], fields: scribe{buf: e.fields.buf[:0], enc: e.fields.enc},
+		arena: e.arena[:0], out: e.out[:0], fields: e.fields,
 	}
+	e.fields.buf = e.fields.buf[:0]
 	most := e.codec.limits.Bytes
 	return max(cap(e.arena), cap(e.out), cap(e.fields.buf)) <= 2*most && max(cap(e.overflow), cap(e.nodes)) <= mostNodes
 }

@@ -8,7 +8,10 @@ import (
 // guard runs the code of types that nobody vouched for. It may panic, end its
 // goroutine, or never return; so it runs in a goroutine of its own, which is
 // left behind when patience ends.
-type guard struct{ left time.Duration }
+type guard struct {
+	left  time.Duration
+	timer *time.Timer
+}
 
 // run reports what went wrong with f: "" if nothing did. After a time-out f is still
 // running, and the caller must not look at what it writes.
@@ -23,17 +26,25 @@ func (g *guard) run(f func()) string {
 		defer func() { done <- why }()
 		why = protect(f)
 	}()
-	timer := time.NewTimer(g.left / 2)
-	defer timer.Stop()
+	g.wind(g.left / 2)
+	defer g.timer.Stop()
 	select {
 	case why := <-done:
 		g.left -= time.Since(begin)
 		return why
-	case <-timer.C:
+	case <-g.timer.C:
 		why := fmt.Sprintf("did not return within %v", g.left/2)
 		g.left -= g.left / 2
 		return why
 	}
+}
+
+func (g *guard) wind(d time.Duration) {
+	if g.timer == nil {
+		g.timer = time.NewTimer(d)
+		return
+	}
+	g.timer.Reset(d)
 }
 
 // protect runs f and says how it panicked, if it did.

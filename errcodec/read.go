@@ -55,7 +55,12 @@ func (d *decoding) node(parent string) (error, string) {
 	if d.depth++; d.depth > mostNodes {
 		d.fail("it is too deep")
 	}
-	defer func() { d.depth-- }()
+	err, text := d.oneNode(parent)
+	d.depth--
+	return err, text
+}
+
+func (d *decoding) oneNode(parent string) (error, string) {
 	d.nodes++
 	head := d.byte()
 	if head&classMask == classNil {
@@ -112,6 +117,7 @@ func (d *decoding) causes(head byte, text string) causes {
 	return causes{}
 }
 
+// list grows as it is read: the number it begins with may be a lie.
 func (d *decoding) list(text string) []error {
 	n := d.uvarint()
 	if n > len(d.data)-d.pos {
@@ -120,9 +126,10 @@ func (d *decoding) list(text string) []error {
 	if d.bad != "" || n == 0 {
 		return nil
 	}
-	list := make([]error, n)
-	for i := range list {
-		list[i], _ = d.node(text)
+	list := make([]error, 0, min(n, 8))
+	for ; n > 0 && d.bad == ""; n-- {
+		err, _ := d.node(text)
+		list = append(list, err)
 	}
 	return list
 }
@@ -183,6 +190,9 @@ func (d *decoding) typed(entry *Entry, n named) (err error, why string) {
 			err, why = nil, fmt.Sprintf("decoding %v panicked: %v", entry.typ, p)
 		}
 	}()
+	if !wellFormed(n.payload) {
+		return nil, fmt.Sprintf("the fields of %v are no msgpack values", entry.typ)
+	}
 	if d.dec == nil {
 		d.dec = msgpack.GetDecoder()
 	}

@@ -43,7 +43,7 @@ func (e *encoding) hideText(text string) (hidden string) {
 // hideFields copies msgpack values one after the other, and redacts those
 // that are strings, keys of maps included.
 func (e *encoding) hideFields(fields []byte) ([]byte, error) {
-	s := scribe{enc: msgpack.NewEncoder(nil)}
+	s := newScribe(2 * e.fields.most)
 	s.enc.Reset(&s)
 	dec := msgpack.NewDecoder(bytes.NewReader(fields))
 	for {

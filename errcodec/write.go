@@ -114,7 +114,7 @@ func (w *writer) classOf(n *node) byte {
 
 func (w *writer) noteOf(n *node) string {
 	if n.note == "" && n.class != w.classOf(n) {
-		return "its fields are too large"
+		return errTooLarge.Error()
 	}
 	return n.note
 }
