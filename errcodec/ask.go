@@ -3,6 +3,7 @@ package errcodec
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"sync/atomic"
 )
 
@@ -10,6 +11,7 @@ const (
 	noteBytes = 256 // of what went wrong
 	kindBytes = 256 // of a type's name
 	mostIs    = 16  // answers of one Is method
+	panicked  = "Error panicked: "
 )
 
 // ask gets the texts and fields of the nodes beginning at from, causes first.
@@ -31,7 +33,7 @@ func (e *encoding) askNode(i int) {
 	case howForeign:
 		e.askForeign(i)
 	case howTyped:
-		e.askTyped(n, i)
+		e.askTyped(n)
 	case howPlain:
 		n.text = n.err.Error()
 	case howJoin:
@@ -55,10 +57,10 @@ func (e *encoding) askable(n *node) bool {
 	return !n.endless && (!n.cut || e.finite)
 }
 
-func (e *encoding) askTyped(n *node, i int) {
+func (e *encoding) askTyped(n *node) {
 	switch {
 	case !e.askable(n):
-		n.text, n.note = e.unasked(i), "Error was not asked: its causes do not end"
+		n.text = unasked(n)
 	case n.foreign:
 		n.text, n.note = e.guard.text(n.err)
 	default:
@@ -66,6 +68,10 @@ func (e *encoding) askTyped(n *node, i int) {
 	}
 	if n.note != "" && n.text == "" {
 		n.text = fmt.Sprintf("(%T).%s", n.err, n.note)
+	}
+	if strings.HasPrefix(n.note, panicked) {
+		n.class = classForeign // it would panic there as well
+		return
 	}
 	e.askFields(n)
 }
@@ -85,20 +91,16 @@ func (e *encoding) askFields(n *node) {
 	}
 }
 
-// unasked makes up the text of an error that must not be asked.
-func (e *encoding) unasked(i int) string {
-	text := fmt.Sprintf("%T", e.nodes[i].err)
-	if i+1 < e.nodes[i].end {
-		text += ": " + clip(e.nodes[i+1].text, noteBytes)
-	}
-	return text
+// unasked is the text of an error that must not be asked for its own.
+func unasked(n *node) string {
+	return fmt.Sprintf("(%T).Error was not asked: its causes do not end", n.err)
 }
 
 // textOf asks err, which is trusted to return, and says what went wrong.
 func textOf(err error) (text, why string) {
 	defer func() {
 		if p := recover(); p != nil {
-			why = "Error panicked: " + describe(p)
+			why = panicked + describe(p)
 		}
 	}()
 	return err.Error(), ""
@@ -143,7 +145,7 @@ const (
 func (e *encoding) askForeign(i int) {
 	n := &e.nodes[i]
 	if !e.askable(n) {
-		n.text, n.note = e.unasked(i), "its methods were not asked: its causes do not end"
+		n.text = unasked(n)
 		return
 	}
 	s, err, curious := &statement{}, n.err, !e.answering

@@ -46,6 +46,9 @@ func (d *decoding) message() (string, error) {
 	if d.pos != len(d.data) {
 		d.fail("something follows the error")
 	}
+	if err == nil {
+		d.fail("there is no error in it")
+	}
 	return text, err
 }
 

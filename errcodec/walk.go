@@ -97,6 +97,9 @@ func (e *encoding) visitKept(i int, k *kept) {
 func (e *encoding) visitOpaque(i int, o *Opaque) {
 	n := &e.nodes[i]
 	n.opaque, n.class, n.extras, n.note = o, o.class, o.extras, o.note
+	if o.name == cutName {
+		e.room += o.nodes
+	}
 	if e.codec.redact == nil && o.nodes-1 <= e.room {
 		e.room -= o.nodes - 1
 		return
@@ -114,7 +117,7 @@ func (e *encoding) attach(i int, c causes) {
 		e.below(i, c.one)
 	case shapeMany:
 		for j, cause := range c.many {
-			if e.room <= 0 {
+			if e.full(cause) {
 				e.drop(i, c.many[j:]...)
 				return
 			}
@@ -124,7 +127,7 @@ func (e *encoding) attach(i int, c causes) {
 }
 
 func (e *encoding) below(i int, cause error) {
-	if e.room <= 0 {
+	if e.full(cause) {
 		e.drop(i, cause)
 		return
 	}
@@ -133,6 +136,13 @@ func (e *encoding) below(i int, cause error) {
 	n.foreign = n.foreign || c.foreign
 	n.endless = n.endless || c.endless
 	n.cut = n.cut || c.cut
+}
+
+// full reports whether there is no room for err. What stands for errors that
+// were cut elsewhere needs none, or it would be cut by the next process.
+func (e *encoding) full(err error) bool {
+	o, ok := err.(*Opaque)
+	return e.room <= 0 && !(ok && o != nil && o.name == cutName)
 }
 
 func (e *encoding) drop(i int, rest ...error) {

@@ -204,16 +204,19 @@ func (w *writer) causes(i int, n *node, text string) {
 	}
 }
 
+// cutName is the kind of what stands for errors that are not sent.
+const cutName = "errcodec.cut"
+
 // cut stands for errors that are not sent. The first one answers for all
 // sentinels that were lost anywhere.
 func (w *writer) cut(errs int) {
-	text := fmt.Sprintf("errcodec: %d more errors were cut here", errs)
+	text := fmt.Sprintf("errcodec: causes cut here: %d", errs)
 	var extras byte
 	if len(w.lost) > 0 {
 		extras = extraAnswers
 	}
 	w.head(classForeign|shapeLeaf, extras, text, "", 0, true)
-	w.out = appendString(w.out, "errcodec.cut")
+	w.out = appendString(w.out, cutName)
 	if extras != 0 {
 		w.out = binary.AppendUvarint(w.out, uint64(len(w.lost)))
 		for _, entry := range w.lost {
