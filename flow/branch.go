@@ -40,7 +40,7 @@ func (f Flow[I, O]) When(name string, cond func(O) bool, part Part[O, O]) Flow[I
 	at.checkFunc("cond", cond == nil)
 	return f.next[O](at, &plan.Node{
 		Kind: plan.Choice, Name: name, Kids: []*plan.Node{inner(at, "the part", part)}, Labels: []string{"yes"},
-		In: f.def.Root.Out, Out: f.def.Root.Out,
+		Optional: true, In: f.def.Root.Out, Out: f.def.Root.Out,
 		Pick: func(in any) (int, error) {
 			if cond(plan.Cast[O](in)) {
 				return 0, nil
@@ -92,7 +92,7 @@ func (f Flow[I, O]) Switch[P any](name string, key func(O) string, arms ...Arm[O
 			return i, nil
 		}
 		if otherwise == plan.None {
-			return plan.None, fmt.Errorf("flow: %v for %q: %w", at, k, ErrNoCase)
+			return plan.None, fmt.Errorf("flow: %v: %w: %q", at, ErrNoCase, k)
 		}
 		return otherwise, nil
 	}

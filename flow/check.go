@@ -3,6 +3,7 @@ package flow
 import (
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/skald-go/skald/internal/plan"
 )
@@ -56,8 +57,6 @@ func (p place) checkSignal(letter *plan.Type) {
 	}
 }
 
-func (p place) checkDef(def *plan.Def) {}
-
 // inner is the node of a part that is used at a place; role says which of its parts it is.
 func inner[I, O any](at place, role string, part Part[I, O]) *plan.Node {
 	if isNil(part) {
@@ -68,9 +67,28 @@ func inner[I, O any](at place, role string, part Part[I, O]) *plan.Node {
 		at.panicf("%s is a zero %T: make it with step.New, flow.New or flow.Child", role, part)
 	}
 	if node.Settings != nil {
-		at.panicf("%s, flow %q, has settings of its own, which hold for whole sagas only: use flow.Child(%s) to make it one", role, node.Name, node.Name)
+		at.panicf("%s, flow %q, has %s, which a saga has as a whole: leave it out, or make the flow a saga of its own with flow.Child",
+			role, node.Name, settingsOf(node))
 	}
 	return node
+}
+
+func settingsOf(node *plan.Node) string {
+	var names []string
+	for _, s := range []struct {
+		name string
+		set  bool
+	}{
+		{"Deadline", node.Settings.Deadline != 0},
+		{"Version", node.Settings.Version != 0},
+		{"UndoInOrder", node.Settings.UndoInOrder},
+		{"StopUndoOnFailure", node.Settings.StopAtFailed},
+	} {
+		if s.set {
+			names = append(names, s.name)
+		}
+	}
+	return strings.Join(names, " and ")
 }
 
 // isNil sees nil pointers in interfaces too.

@@ -4,7 +4,7 @@ import "github.com/skald-go/skald/internal/plan"
 
 // Loop runs body on the value, then on body's output, until until holds for an output, and goes on
 // with that. Each answer of until, a pure function, is recorded before the next round. When max
-// rounds did not satisfy it, the saga fails with ErrMaxRounds.
+// rounds did not satisfy it, the saga fails with ErrRounds.
 func (f Flow[I, O]) Loop(name string, max int, body Part[O, O], until func(O) bool) Flow[I, O] {
 	at := f.named("Loop", name)
 	if max < 1 {

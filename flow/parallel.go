@@ -1,6 +1,10 @@
 package flow
 
-import "github.com/skald-go/skald/internal/plan"
+import (
+	"fmt"
+
+	"github.com/skald-go/skald/internal/plan"
+)
 
 // Both runs two parts on the value side by side, and goes on with what join, a pure function, makes
 // of the value and their outputs. When one fails for good, the other is cancelled and both are undone.
@@ -71,8 +75,8 @@ func (f Flow[I, O]) Each[E, F, P any](name string, items func(O) []E, part Part[
 func (f Flow[I, O]) Race[P any](name string, a, b Part[O, P], more ...Part[O, P]) Flow[I, P] {
 	at := f.named("Race", name)
 	node := &plan.Node{Kind: plan.Race, Name: name, In: f.def.Root.Out}
-	for _, part := range append([]Part[O, P]{a, b}, more...) {
-		node.Kids = append(node.Kids, inner(at, "a part", part))
+	for i, part := range append([]Part[O, P]{a, b}, more...) {
+		node.Kids = append(node.Kids, inner(at, fmt.Sprintf("competitor %d", i+1), part))
 	}
 	node.Out = node.Kids[0].Out
 	return f.next[P](at, node)

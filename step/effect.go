@@ -18,5 +18,5 @@ func (e Effect[I, O]) Proceed(out O) error {
 }
 
 func typed[I, O any](e plan.Effect) Effect[I, O] {
-	return Effect[I, O]{In: e.In.(I), Out: e.Out.(O), Known: e.Known, Cause: e.Cause}
+	return Effect[I, O]{In: plan.Cast[I](e.In), Out: plan.Cast[O](e.Out), Known: e.Known, Cause: e.Cause}
 }

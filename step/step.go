@@ -27,7 +27,7 @@ func New[I, O any](name string, do func(ctx context.Context, in I) (O, error)) S
 		panic(fmt.Sprintf("step: New(%q, nil): a step needs a function", name))
 	}
 	return newStep[I, O](name, &plan.StepSpec{
-		Do: func(ctx context.Context, in any) (any, error) { return do(ctx, in.(I)) },
+		Do: func(ctx context.Context, in any) (any, error) { return do(ctx, plan.Cast[I](in)) },
 	})
 }
 
@@ -37,7 +37,7 @@ func Do[I any](name string, do func(ctx context.Context, in I) error) Step[I, I]
 		panic(fmt.Sprintf("step: Do(%q, nil): a step needs a function", name))
 	}
 	return newStep[I, I](name, &plan.StepSpec{
-		Do:   func(ctx context.Context, in any) (any, error) { return in, do(ctx, in.(I)) },
+		Do:   func(ctx context.Context, in any) (any, error) { return in, do(ctx, plan.Cast[I](in)) },
 		Pass: true,
 	})
 }
@@ -59,20 +59,21 @@ func newStep[I, O any](name string, spec *plan.StepSpec) Step[I, O] {
 }
 
 // Plan makes a Step a part of flows.
-func (s Step[I, O]) Plan() plan.Typed[I, O] {
-	if s.node == nil {
-		panic("step: a zero Step was used: make it with step.New")
-	}
-	return plan.Typed[I, O]{Node: s.node}
-}
+func (s Step[I, O]) Plan() plan.Typed[I, O] { return plan.Typed[I, O]{Node: s.node} }
 
 // Name is the step's name.
-func (s Step[I, O]) Name() string { return s.Plan().Name }
+func (s Step[I, O]) Name() string {
+	if s.node == nil {
+		panic(fmt.Sprintf("step: a zero %T was used: make it with step.New", s))
+	}
+	return s.node.Name
+}
 
 // As returns the step under another name, for a flow that uses it twice.
 func (s Step[I, O]) As(name string) Step[I, O] {
+	old := s.Name()
 	if err := plan.CheckName(name); err != nil {
-		panic(fmt.Sprintf("step: %q.As(%q): %v", s.Name(), name, err))
+		panic(fmt.Sprintf("step: %q.As(%q): %v", old, name, err))
 	}
 	return Step[I, O]{s.node.WithName(name)}
 }
@@ -126,7 +127,7 @@ func (s Step[I, O]) Refuses(errs ...error) Step[I, O] {
 }
 
 // Pivot makes the step the point of no return: it is retried until its outcome is known; when it
-// is done, the saga only goes forward; when it refuses, the saga compensates.
+// is done, the saga only goes forward; when it refuses, the saga compensates. So a pivot has no undo.
 func (s Step[I, O]) Pivot() Step[I, O] {
 	return s.with(func(spec *plan.StepSpec) { spec.Pivot = true })
 }
@@ -148,13 +149,16 @@ func (s Step[I, O]) ReadOnly() Step[I, O] {
 }
 
 func (s Step[I, O]) with(change func(*plan.StepSpec)) Step[I, O] {
-	node, spec := *s.Plan().Node, *s.node.Step
+	name := s.Name()
+	node, spec := *s.node, *s.node.Step
 	change(&spec)
-	if spec.ReadOnly && spec.Undo != nil {
-		panic(fmt.Sprintf("step: %q is ReadOnly and has a compensation: only one can be true", s.node.Name))
-	}
-	if spec.ReadOnly && spec.Pivot {
-		panic(fmt.Sprintf("step: %q is ReadOnly and a Pivot: what changes nothing cannot be the point of no return", s.node.Name))
+	switch {
+	case spec.ReadOnly && spec.Undo != nil:
+		panic(fmt.Sprintf("step: %q is ReadOnly and has a compensation: only one can be true", name))
+	case spec.ReadOnly && spec.Pivot:
+		panic(fmt.Sprintf("step: %q is ReadOnly and a Pivot: what changes nothing cannot be the point of no return", name))
+	case spec.Pivot && spec.Undo != nil:
+		panic(fmt.Sprintf("step: %q is a Pivot and has a compensation, which would never run: leave one out", name))
 	}
 	node.Step = &spec
 	return Step[I, O]{&node}

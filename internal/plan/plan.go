@@ -50,6 +50,7 @@ type Node struct {
 	Combine  func(in, out any) any        // Join, Wait: what is known, and what came
 	Pick     func(in any) (int, error)    // Choice: index of a kid, or None
 	Labels   []string                     // Choice: names of the arms, for people
+	Optional bool                         // Choice: Pick may give None
 	Gather   func(in any, outs []any) any // All, Each
 	Items    func(in any) any             // Each: a slice, of type ItemsType
 	Count    func(items any) int          // Each
