@@ -33,8 +33,12 @@ func (f Flow[I, O]) Steps() []string {
 // depend on the flow's name, on types, functions, policies or settings.
 func (f Flow[I, O]) Fingerprint() string {
 	f.at("Fingerprint", "")
+	return fingerprint(f.def)
+}
+
+func fingerprint(def *plan.Def) string {
 	hash := sha256.New()
-	for path, n := range f.def.Nodes() {
+	for path, n := range def.Nodes() {
 		fmt.Fprintf(hash, "%v %q", n.Kind, path)
 		switch n.Kind {
 		case plan.Choice:

@@ -20,3 +20,8 @@ func (e *PanicError) Error() string { return "panic: " + e.Value }
 
 // Unwrap gives the error that it panicked with, if it was one.
 func (e *PanicError) Unwrap() error { return e.cause }
+
+// RestorePanic makes the error of a panic that happened in another process.
+func RestorePanic(value string, cause error) *PanicError {
+	return &PanicError{Value: value, cause: cause}
+}

@@ -54,9 +54,12 @@ func (m *Machine) applyToSaga(f *Fact) {
 		t := m.root.ill()
 		t.err, t.errData = f.err, f.Err
 		t.fails = append(t.fails, m.root)
+		m.endedBy = f.ID
 		m.goBack()
 	case Late:
 		m.late = true
+	case Slow:
+		m.slow = true
 	case Relayed:
 		m.relay()
 	case Settled:

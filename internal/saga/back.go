@@ -230,7 +230,6 @@ func (m *Machine) haltedIn(i *inst) bool {
 
 // goBack sends the whole saga back, for a cause that is not a step's.
 func (m *Machine) goBack() {
-	m.ended = true
 	m.cancel(m.root)
 	m.undo(m.root)
 }

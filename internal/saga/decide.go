@@ -23,15 +23,20 @@ func (m *Machine) Advance(now time.Time) {
 				return
 			}
 			if ok {
-				m.ring(t.inst, now)
+				m.ring(t, now)
 			}
 		}
 	}
 }
 
 // ring does what a timer was set for.
-func (m *Machine) ring(i *inst, now time.Time) {
+func (m *Machine) ring(t timer, now time.Time) {
+	i := t.inst
 	switch {
+	case i == nil && t.gen == slowTimer:
+		if !m.slow && !m.over() {
+			m.record(nil, &Fact{Kind: Slow}, now)
+		}
 	case i == nil:
 		m.expire(now)
 	case i.op.Kind == plan.Step:

@@ -39,10 +39,11 @@ const (
 	Late      FactKind = 24 // the deadline passed after the pivot
 	Begun     FactKind = 25 // a child was started
 	Skipped   FactKind = 26 // a person said that the undo at Path is done: ID, Who, Text why
+	Slow      FactKind = 27 // the saga takes longer than it should
 )
 
 var factNames = [...]string{"?", "done", "refused", "failed", "tried", "chose", "items", "round", "won", "due", "woke",
-	"signal", "took", "undone", "stuck", "proceeded", "cancelled", "expired", "denied", "suspect", "reply", "asked", "relayed", "settled", "late", "begun", "skipped"}
+	"signal", "took", "undone", "stuck", "proceeded", "cancelled", "expired", "denied", "suspect", "reply", "asked", "relayed", "settled", "late", "begun", "skipped", "slow"}
 
 // String gives the kind as one word.
 func (k FactKind) String() string {

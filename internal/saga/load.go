@@ -57,7 +57,7 @@ func (m *Machine) replay(e broker.Entry) error {
 // ofSaga says that facts of the kind are about the whole saga.
 func (k FactKind) ofSaga() bool {
 	switch k {
-	case Signal, Cancelled, Expired, Denied, Asked, Relayed, Settled, Late:
+	case Signal, Cancelled, Expired, Denied, Asked, Relayed, Settled, Late, Slow:
 		return true
 	}
 	return false

@@ -21,6 +21,7 @@ type Env struct {
 	NotYetLimit time.Duration // how long a step may answer NotYet
 	Moment      time.Duration // waits up to this long stay in memory
 	Keep        time.Duration // how long an outcome is kept
+	SlowAfter   time.Duration // how long a saga may take before it records that it is slow; 0 is for ever
 	DecodeAll   bool          // never use a live value where a restart would read a recorded one
 }
 
@@ -64,8 +65,9 @@ type Machine struct {
 	signals  []letter
 	pivot    *inst // open
 	pivoted  bool
-	late     bool // the deadline was alerted
-	ended    bool // a cancel, deadline or parent's wish
+	late     bool   // the deadline was alerted
+	slow     bool   // that it takes long is recorded
+	endedBy  string // ID of the event that sent the saga back
 	released bool
 	broken   error
 	settled  *Fact
@@ -124,7 +126,10 @@ func (m *Machine) init(env *Env, prog *Program, id string, header Header) {
 
 func (m *Machine) begin() {
 	if d := m.settings().Deadline; d > 0 {
-		m.timers.add(m.header.Started.Add(d), nil, 0)
+		m.timers.add(m.header.Started.Add(d), nil, deadlineTimer)
+	}
+	if d := m.env.SlowAfter; d > 0 {
+		m.timers.add(m.header.Started.Add(d), nil, slowTimer)
 	}
 	m.root = m.enter(m.prog.root, nil, -1)
 }

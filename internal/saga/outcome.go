@@ -26,8 +26,9 @@ type Outcome struct {
 	Value []byte // Succeeded: the output
 	Err   []byte // otherwise: the error
 	Kept  []string
-	Parts int // attempts of the step that failed
-	Out   any // Succeeded, in the process that ran it: the live output
+	By    string // ID of the event that ended the saga, if one did
+	Parts int    // attempts of the step that failed
+	Out   any    // Succeeded, in the process that ran it: the live output
 }
 
 const outcomeVersion = 1
@@ -41,7 +42,7 @@ func (o *Outcome) Append(dst []byte) []byte {
 	for _, k := range o.Kept {
 		dst = putString(dst, k)
 	}
-	return dst
+	return putString(dst, o.By)
 }
 
 // DecodeOutcome reads what Append wrote. Value and Err are parts of data.
@@ -54,6 +55,7 @@ func DecodeOutcome(data []byte) (Outcome, error) {
 	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
 		o.Kept = append(o.Kept, r.string())
 	}
+	o.By = r.string()
 	if r.err != nil {
 		return Outcome{}, fmt.Errorf("an outcome: %w", r.err)
 	}
@@ -144,7 +146,7 @@ func isBroken(err error) bool {
 
 func (m *Machine) failedWith(end End) *Outcome {
 	f := m.Failure(end)
-	return &Outcome{End: end, Err: m.env.Errors.Append(nil, m.env.Fail(f)), Kept: f.Kept, Parts: f.Attempts}
+	return &Outcome{End: end, Err: m.env.Errors.Append(nil, m.env.Fail(f)), Kept: f.Kept, By: m.endedBy, Parts: f.Attempts}
 }
 
 // Failure tells how a saga that does not succeed stands.

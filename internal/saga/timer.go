@@ -12,6 +12,12 @@ type timer struct {
 	gen  int // of inst.trouble.timer when it was set: an older one is void
 }
 
+// What a timer without an inst is for, in its gen.
+const (
+	deadlineTimer = iota
+	slowTimer
+)
+
 type timers []timer
 
 func (t timers) Len() int           { return len(t) }

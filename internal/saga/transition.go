@@ -168,6 +168,11 @@ func (m *Machine) Committed(rev uint64) {
 	m.consume, m.send = m.consume[:0], nil
 }
 
+// Recorded says that something is to be committed before attempts are made.
+func (m *Machine) Recorded() bool {
+	return m.broken != nil || len(m.bufs.entries) > 0 || len(m.consume) > 0 || len(m.send) > 0
+}
+
 // Broken gives what is wrong with the saga, or nil.
 func (m *Machine) Broken() error { return m.broken }
 

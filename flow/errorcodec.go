@@ -1,0 +1,105 @@
+package flow
+
+import (
+	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/skald-go/skald/errcodec"
+	"github.com/skald-go/skald/step"
+)
+
+// wireErrors encodes the errors of sagas: the user's codec with the engine's own entries, sealed if payloads are.
+type wireErrors struct {
+	codec    *errcodec.Codec
+	payloads *payloads
+}
+
+func newWireErrors(user *errcodec.Codec, p *payloads) *wireErrors {
+	w := &wireErrors{payloads: p}
+	w.codec = user.With(
+		errcodec.Sentinel("skald.deadline", ErrDeadline),
+		errcodec.Sentinel("skald.cancelled", ErrCancelled),
+		errcodec.Sentinel("skald.lost-race", ErrLostRace),
+		errcodec.Sentinel("skald.rounds", ErrRounds),
+		errcodec.Sentinel("skald.interrupted", ErrInterrupted),
+		errcodec.Sentinel("skald.too-large", ErrTooLarge),
+		errcodec.Sentinel("skald.not-yet-limit", ErrNotYetLimit),
+		errcodec.Sentinel("skald.takeovers", ErrTakeovers),
+		errcodec.Sentinel("skald.proceed", ErrProceed),
+		errcodec.Sentinel("skald.no-case", ErrNoCase),
+		errcodec.Sentinel("skald.conflict", ErrConflict),
+		errcodec.Sentinel("skald.overloaded", ErrOverloaded),
+		errcodec.Sentinel("skald.unknown", ErrUnknown),
+		errcodec.Sentinel("skald.settled", ErrSettled),
+		errcodec.Sentinel("skald.past-pivot", ErrPastPivot),
+		errcodec.Wrapper("skald.panic", encodePanic, decodePanic),
+		errcodec.Multi("skald.error", w.encodeError, w.decodeError),
+	)
+	return w
+}
+
+// Append encodes err.
+func (w *wireErrors) Append(dst []byte, err error) []byte {
+	if !w.payloads.seals() {
+		return w.codec.Append(dst, err)
+	}
+	sealed, sealErr := w.payloads.Seal(dst, w.codec.Encode(err))
+	if sealErr != nil {
+		return dst // an error without a text is better than a text that anybody reads
+	}
+	return sealed
+}
+
+// Decode reads what Append wrote.
+func (w *wireErrors) Decode(data []byte) error {
+	plain, err := w.payloads.Open(data)
+	if err != nil {
+		return err
+	}
+	return w.codec.Decode(plain)
+}
+
+func encodePanic(enc *msgpack.Encoder, p *step.PanicError) error { return enc.EncodeString(p.Value) }
+
+func decodePanic(dec *msgpack.Decoder, cause error) (*step.PanicError, error) {
+	value, err := dec.DecodeString()
+	return step.RestorePanic(value, cause), err
+}
+
+// encodeError writes the fields that are not errors; the codec itself carries what Unwrap gives.
+func (w *wireErrors) encodeError(enc *msgpack.Encoder, e *Error) error {
+	err := enc.EncodeMulti(e.SagaID, e.Flow, e.Step, e.Attempts, uint8(e.State), e.Cause != nil, e.Kept)
+	if err != nil {
+		return err
+	}
+	if err := enc.EncodeArrayLen(len(e.Undone)); err != nil {
+		return err
+	}
+	for _, u := range e.Undone {
+		if err := enc.EncodeMulti(u.Step, u.ByHand, w.codec.Encode(u.Err)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *wireErrors) decodeError(dec *msgpack.Decoder, causes []error) (*Error, error) {
+	e := &Error{}
+	var caused bool
+	if err := dec.DecodeMulti(&e.SagaID, &e.Flow, &e.Step, &e.Attempts, (*uint8)(&e.State), &caused, &e.Kept); err != nil {
+		return nil, err
+	}
+	if caused && len(causes) > 0 {
+		e.Cause, causes = causes[0], causes[1:]
+	}
+	e.Also = causes
+	n, err := dec.DecodeArrayLen()
+	for ; n > 0 && err == nil; n-- {
+		var u Undo
+		var data []byte
+		if err = dec.DecodeMulti(&u.Step, &u.ByHand, &data); err == nil {
+			u.Err = w.codec.Decode(data)
+			e.Undone = append(e.Undone, u)
+		}
+	}
+	return e, err
+}

@@ -1,0 +1,68 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/skald-go/skald/step"
+)
+
+// part is something of an engine that can be down.
+type part uint8
+
+const (
+	partJoin part = iota
+	partReceive
+	partCommit
+	parts
+)
+
+var partNames = [parts]string{"joining the broker", "receiving from the broker", "committing to the broker"}
+
+// health remembers what fails at the moment.
+type health struct {
+	errs [parts]atomic.Pointer[error]
+}
+
+func (h *health) ok(p part) {
+	if h.errs[p].Load() != nil {
+		h.errs[p].Store(nil)
+	}
+}
+
+func (h *health) failed(p part, err error) {
+	h.errs[p].Store(&err)
+}
+
+// Health says what is wrong with the engine at the moment: the broker that does not answer, a part of the engine whose last call
+// failed, or sagas that no living worker takes. nil is healthy. It asks the broker, and blocks as long as that takes or ctx allows.
+func (e *Engine) Health(ctx context.Context) error {
+	var errs []error
+	switch e.phase.Load() {
+	case draining, ended:
+		errs = append(errs, ErrEnded)
+	}
+	for p := range e.health.errs {
+		if err := e.health.errs[p].Load(); err != nil {
+			errs = append(errs, fmt.Errorf("flow: %s: %w", partNames[p], *err))
+		}
+	}
+	stats, err := e.broker.Stats(ctx)
+	switch {
+	case err != nil:
+		errs = append(errs, fmt.Errorf("flow: asking the broker: %w", err))
+	case stats.Stranded > 0:
+		errs = append(errs, fmt.Errorf("flow: no living worker takes %d sagas: serve their flow and version, or see List", stats.Stranded))
+	}
+	return errors.Join(errs...)
+}
+
+func stackOf(err error) string {
+	var p *step.PanicError
+	if errors.As(err, &p) {
+		return string(p.Stack)
+	}
+	return ""
+}

@@ -1,0 +1,316 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/skald-go/skald/broker"
+	"github.com/skald-go/skald/internal/saga"
+	"github.com/skald-go/skald/step"
+)
+
+// run is a saga that this engine owns: its state machine, the attempts that run, and what came for it.
+//
+// At most one goroutine drives a run at a time: it alone touches the machine. Whoever has something for
+// the run puts it into its inbox, and drives if nobody does. A driver that has nothing more to do but
+// one attempt gives the role up, makes the attempt itself, and takes the role again with its outcome: so a
+// saga of steps one after the other stays on one goroutine, and a saga that waits has none.
+type run struct {
+	handle // its mutex guards the inbox as well
+	member *member
+	served *served
+	record *broker.Record // to be loaded; nil when machine is set
+	m      *saga.Machine
+	own    saga.Machine // m of a saga that was started here
+	base   context.Context
+
+	driving bool
+	gone    bool // owned no longer: drop everything
+	leaving bool // start no attempts, give back when none runs
+	hurried bool // give back although attempts run
+	mail    []broker.Event
+	reports []*attempt
+	active  []*attempt
+	wake    *time.Timer
+}
+
+// drive brings the run as far as it goes now. The caller holds the driver's role.
+func (r *run) drive(h *hand) {
+	for {
+		a := r.turn()
+		if a == nil {
+			return
+		}
+		a.runOn(h)
+		if !r.report(a) {
+			return
+		}
+	}
+}
+
+// turn does everything that is to be done, and gives the role up: with an attempt for the caller to make, or nil.
+func (r *run) turn() *attempt {
+	for {
+		now := time.Now()
+		if !r.collect(now) {
+			return nil
+		}
+		r.m.Advance(now)
+		if t, ok := r.transition(now); ok {
+			if !r.commit(t) {
+				return nil
+			}
+			continue
+		}
+		r.cutOff(r.m.Stopped())
+		last := r.launch(now)
+		if r.rest(last) {
+			return last
+		}
+		if last != nil {
+			r.e.submit(task{run: r, attempt: last})
+		}
+	}
+}
+
+// collect moves the inbox into the machine. It says false if the run is over.
+func (r *run) collect(now time.Time) bool {
+	r.mu.Lock()
+	gone := r.gone
+	mail, reports := r.mail, r.reports
+	r.mail, r.reports = nil, r.reports[:0:0]
+	r.mu.Unlock()
+	if gone {
+		r.close()
+		return false
+	}
+	if r.m == nil && !r.load(now) {
+		return false
+	}
+	for _, a := range reports {
+		r.m.Report(a.what, a.out, a.failed, now)
+	}
+	return r.read(mail, now)
+}
+
+// read gives mail to the machine. Mail that this definition cannot take is for another version of it.
+func (r *run) read(mail []broker.Event, now time.Time) bool {
+	for _, ev := range mail {
+		if err := r.m.Mail(ev, now); err != nil {
+			r.reject(err)
+			return false
+		}
+	}
+	return true
+}
+
+func (r *run) transition(now time.Time) (broker.Transition, bool) {
+	r.mu.Lock()
+	leave := r.hurried || r.leaving && len(r.active) == 0
+	r.mu.Unlock()
+	t, ok := r.m.Transition(now)
+	if leave && (!ok || t.Next == broker.Keep) {
+		return r.m.GiveBack(now), true
+	}
+	return t, ok
+}
+
+// launch starts what is to be attempted now, and keeps the last for the caller.
+func (r *run) launch(now time.Time) (last *attempt) {
+	r.mu.Lock()
+	leaving := r.leaving
+	r.mu.Unlock()
+	for !leaving {
+		what, ok := r.m.Next(now)
+		if !ok {
+			break
+		}
+		if last != nil {
+			r.e.submit(task{run: r, attempt: last})
+		}
+		last = r.begin(what, now)
+	}
+	return last
+}
+
+func (r *run) begin(what saga.Attempt, now time.Time) *attempt {
+	a := &attempt{run: r, what: what, due: now.Add(what.Spec.Timeout)}
+	a.info = step.Info{
+		Namespace: r.e.opts.Namespace, Flow: r.def.Name, Saga: r.id, Path: what.Path, Attempt: what.Number,
+		Undo: what.Undo, Deadline: r.m.Deadline(), Headers: r.m.Header().Headers,
+	}
+	r.mu.Lock()
+	r.active = append(r.active, a)
+	r.mu.Unlock()
+	return a
+}
+
+// rest gives the driver's role up, unless something came meanwhile or is still to be committed.
+func (r *run) rest(last *attempt) bool {
+	if r.m.Recorded() {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.gone || len(r.mail) > 0 || len(r.reports) > 0 || r.hurried || r.leaving && len(r.active) == 0 {
+		return false
+	}
+	r.driving = false
+	if at := r.m.Wake(); !at.IsZero() {
+		r.setWake(time.Until(at))
+	}
+	return true
+}
+
+// setWake lets the run be driven again after d.
+func (r *run) setWake(d time.Duration) {
+	if r.wake == nil {
+		r.wake = time.AfterFunc(d, func() { r.prod(func() {}) })
+		return
+	}
+	r.wake.Reset(d)
+}
+
+// prod puts something into the inbox, and has the run driven if nobody does.
+func (r *run) prod(put func()) {
+	r.mu.Lock()
+	put()
+	if r.driving {
+		r.mu.Unlock()
+		return
+	}
+	r.driving = true
+	r.mu.Unlock()
+	r.e.submit(task{run: r})
+}
+
+// report puts the outcome of an attempt into the inbox. It says whether the caller now drives.
+func (r *run) report(a *attempt) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if a.reported || r.gone {
+		return false
+	}
+	a.reported = true
+	for k, other := range r.active {
+		if other == a {
+			r.active = append(r.active[:k], r.active[k+1:]...)
+			break
+		}
+	}
+	r.reports = append(r.reports, a)
+	if r.driving {
+		return false
+	}
+	r.driving = true
+	return true
+}
+
+// returned is what an attempt's own goroutine does when the function has returned.
+func (r *run) returned(h *hand, a *attempt) {
+	if r.report(a) {
+		r.drive(h)
+	}
+}
+
+// abandon reports an attempt that does not return. What it returns later counts no more.
+func (r *run) abandon(a *attempt) {
+	lost := &attempt{run: r, what: a.what, failed: errAbandoned, finished: true}
+	r.mu.Lock()
+	if a.reported || r.gone {
+		r.mu.Unlock()
+		return
+	}
+	a.reported = true
+	for k, other := range r.active {
+		if other == a {
+			r.active[k] = lost
+		}
+	}
+	r.mu.Unlock()
+	r.e.abandoned(r, a)
+	if r.report(lost) {
+		r.e.submit(task{run: r})
+	}
+}
+
+// cutOff ends the contexts of attempts that are of no use any more.
+func (r *run) cutOff(stopped []saga.Attempt) {
+	for _, s := range stopped {
+		r.mu.Lock()
+		active := append([]*attempt(nil), r.active...)
+		r.mu.Unlock()
+		for _, a := range active {
+			if a.what.Is(&s) {
+				a.cutOff(context.Canceled)
+			}
+		}
+	}
+}
+
+// load makes the machine of a saga that came from the broker. It says false if the saga cannot go on here.
+func (r *run) load(now time.Time) bool {
+	m, err := saga.Load(&r.e.env, r.served.prog, r.record, now)
+	var foreign *saga.ForeignError
+	switch {
+	case errors.As(err, &foreign):
+		r.reject(err)
+		return false
+	case err != nil:
+		r.bury(err)
+		return false
+	}
+	r.m = m
+	r.seq = len(r.record.Journal)
+	r.base = r.e.extract(m.Header().Headers)
+	if n := r.record.Takeovers; n > 0 {
+		r.e.log.InfoContext(r.base, "saga taken over from a dead worker", "saga", r.id, "flow", r.def.Name, "takeovers", n)
+		if n >= r.e.opts.TakeoverLimit {
+			m.Break(takeoverError(n))
+		}
+	}
+	mail := r.record.Mail
+	r.record = nil
+	return r.read(mail, now)
+}
+
+// drop forgets a saga that belongs to others now.
+func (r *run) drop() {
+	r.mu.Lock()
+	if r.gone {
+		r.mu.Unlock()
+		return
+	}
+	r.gone = true
+	active := append([]*attempt(nil), r.active...)
+	driving := r.driving
+	r.driving = true // nobody else will
+	r.mu.Unlock()
+	for _, a := range active {
+		a.cutOff(context.Canceled)
+	}
+	if !driving {
+		r.close()
+	}
+}
+
+// close ends the run. The caller holds the driver's role, and keeps it for ever.
+func (r *run) close() {
+	r.e.table.remove(r)
+	r.mu.Lock()
+	r.gone = true
+	r.mail, r.reports, r.record = nil, nil, nil
+	if r.wake != nil {
+		r.wake.Stop()
+	}
+	m := r.m
+	r.m = nil
+	r.mu.Unlock()
+	if m != nil {
+		m.Release()
+	}
+	r.own = saga.Machine{}
+	r.e.freed()
+	r.detach()
+}

@@ -1,0 +1,223 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/skald-go/skald/broker"
+	"github.com/skald-go/skald/internal/plan"
+	"github.com/skald-go/skald/internal/saga"
+)
+
+// StartOption changes how a saga is started.
+type StartOption func(*starting)
+
+type starting struct {
+	id      string
+	hasID   bool
+	headers Headers
+}
+
+// ID gives the saga an ID: 1 to 255 bytes of printable text without "/[]#~". A start with an ID that exists is the same saga, if flow, version
+// and input are the same, and ErrConflict otherwise. Without it the ID is a new UUID (version 7).
+func ID(id string) StartOption {
+	return func(s *starting) { s.id, s.hasID = id, true }
+}
+
+// WithHeaders gives the saga headers, beside those that the engine's propagators inject.
+func WithHeaders(h Headers) StartOption {
+	return func(s *starting) {
+		for k, v := range h {
+			s.set(k, v)
+		}
+	}
+}
+
+func (s *starting) set(key, value string) {
+	if s.headers == nil {
+		s.headers = make(Headers, 4)
+	}
+	s.headers[key] = value
+}
+
+// Start begins a saga, and returns when it is durable; from then on it ends as done, undone or a dead letter, whatever becomes of the caller.
+// It does not wait for the first step.
+//
+// The errors are ErrConflict, ErrOverloaded, ErrID, ErrTooLarge, ErrPayload, ErrEnded and ErrZero: then nothing was started. On any other error, such as the
+// broker's or ctx's, the saga may have been started: start it again with the same ID to be sure.
+func (f Flow[I, O]) Start(ctx context.Context, e *Engine, in I, opts ...StartOption) (Future[O], error) {
+	def, err := f.definition()
+	if err != nil {
+		return Future[O]{}, fmt.Errorf("flow: start: %w", err)
+	}
+	if e == nil || e.broker == nil {
+		return Future[O]{}, fmt.Errorf("flow: start a saga of %q on an Engine that NewEngine did not make: %w", def.Name, ErrZero)
+	}
+	h, err := e.start(ctx, def, in, opts)
+	if err != nil {
+		return Future[O]{}, err
+	}
+	return Future[O]{h}, nil
+}
+
+// Attach gives the Future of a saga that anyone started, in any process. It does not look whether there is one: waiting
+// for a saga that does not exist ends with the caller's context.
+func (f Flow[I, O]) Attach(e *Engine, id string) Future[O] {
+	def, err := f.definition()
+	if err != nil || e == nil || e.broker == nil {
+		return Future[O]{}
+	}
+	if r := e.table.get(id); r != nil {
+		return Future[O]{&r.handle}
+	}
+	return Future[O]{&handle{e: e, id: id, def: def}}
+}
+
+func (e *Engine) start(ctx context.Context, def *plan.Def, in any, opts []StartOption) (*handle, error) {
+	var s starting
+	for _, opt := range opts {
+		opt(&s)
+	}
+	if err := s.identify(); err != nil {
+		return nil, fmt.Errorf("flow: start a saga of %q: %w", def.Name, err)
+	}
+	h, err := e.startAs(ctx, def, in, &s)
+	if err != nil {
+		return nil, fmt.Errorf("flow: start saga %q of %q: %w", s.id, def.Name, translate(err))
+	}
+	return h, nil
+}
+
+func (s *starting) identify() error {
+	if !s.hasID {
+		id, err := uuid.NewV7()
+		s.id = id.String()
+		return err
+	}
+	if err := plan.CheckName(s.id); err != nil {
+		return fmt.Errorf("%w: %.80q: %w", ErrID, s.id, err)
+	}
+	return nil
+}
+
+// startBuffer is memory that starts use one after the other.
+type startBuffer struct{ input, record []byte }
+
+var startBuffers = sync.Pool{New: func() any { return new(startBuffer) }}
+
+func (e *Engine) startAs(ctx context.Context, def *plan.Def, in any, s *starting) (*handle, error) {
+	if e.phase.Load() == ended {
+		return nil, ErrEnded
+	}
+	for _, p := range e.opts.Propagators {
+		if s.headers == nil {
+			s.headers = make(Headers, 4)
+		}
+		p.Inject(ctx, s.headers)
+	}
+	header := saga.Header{Started: time.Now(), Headers: s.headers}
+	b := startBuffers.Get().(*startBuffer)
+	defer startBuffers.Put(b)
+	spec := broker.Start{ID: s.id, Served: broker.Served{Flow: def.Name, Version: def.Version()}}
+	var err error
+	if b.input, spec.Digest, err = e.payloads.AppendDigest(b.input[:0], def.Root.In, in); err != nil {
+		return nil, fmt.Errorf("%w: encode the input, a %v: %w", ErrPayload, def.Root.In, err)
+	}
+	if n := len(b.input); n > e.opts.MaxPayload {
+		return nil, fmt.Errorf("%w: the input has %d bytes, Options.MaxPayload is %d", ErrTooLarge, n, e.opts.MaxPayload)
+	}
+	header.Input = b.input
+	b.record = header.Append(b.record[:0])
+	spec.Record = b.record
+	if r := e.localRun(spec, def); r != nil {
+		return e.startHere(ctx, r, spec, header, in)
+	}
+	return e.startAway(ctx, spec, def)
+}
+
+// localRun gives a run for a saga that this engine may own at once, or nil.
+func (e *Engine) localRun(spec broker.Start, def *plan.Def) *run {
+	m := e.member.Load()
+	if m == nil || e.phase.Load() != running || int(e.table.count.Load()) >= e.opts.Concurrency {
+		return nil
+	}
+	s := e.servedAs(spec.Served)
+	if s == nil {
+		return nil
+	}
+	r := &run{member: m, served: s, base: e.work, driving: true}
+	r.handle = handle{e: e, id: spec.ID, def: s.def, local: true}
+	if !e.table.add(r) {
+		return nil
+	}
+	return r
+}
+
+func (e *Engine) startHere(ctx context.Context, r *run, spec broker.Start, header saga.Header, in any) (*handle, error) {
+	spec.By = r.member.worker
+	started, err := e.startUntil(ctx, spec)
+	if err != nil || !started.Owned {
+		r.close()
+		if err != nil {
+			return nil, err
+		}
+		return e.attached(spec, r.def), nil
+	}
+	header.Input = append([]byte(nil), header.Input...)
+	r.own.Init(&e.env, r.served.prog, r.id, header, in)
+	r.m = &r.own
+	r.base = e.extract(header.Headers)
+	r.mail = append(r.mail, started.Mail...)
+	e.submit(task{run: r})
+	return &r.handle, nil
+}
+
+// startAway queues the saga for whoever serves its flow.
+func (e *Engine) startAway(ctx context.Context, spec broker.Start, def *plan.Def) (*handle, error) {
+	if _, err := e.startUntil(ctx, spec); err != nil {
+		return nil, err
+	}
+	return e.attached(spec, def), nil
+}
+
+func (e *Engine) attached(spec broker.Start, def *plan.Def) *handle {
+	if r := e.table.get(spec.ID); r != nil {
+		return &r.handle
+	}
+	return &handle{e: e, id: spec.ID, def: def}
+}
+
+// startUntil repeats a start until the broker has said yes or no.
+func (e *Engine) startUntil(ctx context.Context, spec broker.Start) (broker.Started, error) {
+	started, err := e.broker.Start(ctx, spec)
+	for pause := pauses(); err != nil && !final(err) && pause.wait(ctx); {
+		started, err = e.broker.Start(ctx, spec)
+	}
+	return started, err
+}
+
+// deliver repeats a delivery until the broker has said yes or no.
+func (e *Engine) deliver(ctx context.Context, id string, ev broker.Event) error {
+	err := e.broker.Deliver(ctx, id, ev)
+	for pause := pauses(); err != nil && !final(err) && pause.wait(ctx); {
+		err = e.broker.Deliver(ctx, id, ev)
+	}
+	return err
+}
+
+// translate gives a broker's error the name that users know.
+func translate(err error) error {
+	for from, to := range map[error]error{
+		broker.ErrConflict: ErrConflict, broker.ErrOverload: ErrOverloaded, broker.ErrUnknown: ErrUnknown, broker.ErrSettled: ErrSettled,
+	} {
+		if errors.Is(err, from) {
+			return fmt.Errorf("%w (%w)", to, err)
+		}
+	}
+	return err
+}

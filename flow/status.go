@@ -1,0 +1,154 @@
+package flow
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/skald-go/skald/broker"
+	"github.com/skald-go/skald/internal/plan"
+	"github.com/skald-go/skald/internal/saga"
+)
+
+// Snapshot is how a saga stands in the store.
+type Snapshot struct {
+	SagaID   string
+	Flow     string
+	Version  int
+	State    State
+	Parent   string    // ID of the saga that it is a child of
+	Started  time.Time // zero if the record is gone
+	Since    time.Time // when it got to where it is
+	Wake     time.Time // when a saga that waits goes on by itself
+	Owner    string    // name of the engine that runs it
+	Stranded bool      // no living worker takes it
+	Headers  Headers
+	Err      error        // why it goes back, is undone, or is a dead letter
+	Steps    []StepStatus // what it has come to, in order; empty if the record is gone, or the flow is not known here
+}
+
+// StepStatus is how one step, wait, delay or child of a saga stands.
+type StepStatus struct {
+	Path     string
+	Kind     string // step, wait, delay, child
+	State    string // open, done, refused, failed, undoing, undone, stuck, void
+	Attempts int
+	Next     time.Time // of a failed attempt that waits for the next
+	Err      error     // the last error
+}
+
+// Filter selects sagas. Zero fields select all.
+type Filter struct {
+	Flow  string
+	State State  // StateRunning and StateCompensating are not told apart: either selects what has not ended
+	After string // only IDs greater than this
+}
+
+// Snapshot reads how a saga stands. ErrUnknown if there is none. The steps are told only of flows that this engine serves.
+func (e *Engine) Snapshot(ctx context.Context, id string) (Snapshot, error) {
+	s, err := e.broker.Lookup(ctx, id, true)
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("flow: snapshot of saga %q: %w", id, translate(err))
+	}
+	snap := e.snapshot(s)
+	if served := e.servedAs(s.Served); served != nil && len(s.Record.Record) > 0 {
+		e.addSteps(&snap, served, s)
+	}
+	return snap, nil
+}
+
+// List walks over the sagas in the store in order of their IDs, without their steps. What starts or ends meanwhile may or may not be
+// seen. After an error, which comes as the second value, it ends.
+func (e *Engine) List(ctx context.Context, f Filter) iter.Seq2[Snapshot, error] {
+	return func(yield func(Snapshot, error) bool) {
+		filter := broker.Filter{Flow: f.Flow, After: f.After}
+		if f.State == StateDeadLetter {
+			filter.State = broker.Buried
+		}
+		for s, err := range e.broker.List(ctx, filter) {
+			if err != nil {
+				yield(Snapshot{}, fmt.Errorf("flow: list sagas: %w", translate(err)))
+				return
+			}
+			snap := e.snapshot(s)
+			if f.State.selects(snap.State) && !yield(snap, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (s State) selects(other State) bool {
+	going := func(s State) bool { return s == StateRunning || s == StateCompensating }
+	return s == StateUnknown || s == other || going(s) && going(other)
+}
+
+func (e *Engine) snapshot(s broker.Snapshot) Snapshot {
+	snap := Snapshot{
+		SagaID: s.ID, Flow: s.Flow, Version: s.Version, State: StateRunning, Parent: s.Parent,
+		Since: s.Since, Wake: s.Wake, Owner: s.Owner, Stranded: s.Stranded,
+	}
+	if header, err := saga.DecodeHeader(s.Record.Record); err == nil {
+		snap.Started, snap.Headers = header.Started, header.Headers
+	}
+	switch s.State {
+	case broker.Buried, broker.Held, broker.Finished:
+		res := e.resultOf(nil, s.Outcome)
+		snap.State, snap.Err = res.state, res.err
+	}
+	return snap
+}
+
+func (e *Engine) addSteps(snap *Snapshot, served *served, s broker.Snapshot) {
+	m, err := saga.Load(&e.env, served.prog, &s.Record, time.Now())
+	if err != nil {
+		snap.Err = cmp.Or(snap.Err, err)
+		return
+	}
+	defer m.Release()
+	for _, n := range m.Nodes() {
+		snap.Steps = append(snap.Steps, StepStatus{
+			Path: n.Path, Kind: n.Kind.String(), State: n.State, Attempts: n.Attempts, Next: n.Next, Err: n.Err,
+		})
+	}
+	if snap.State == StateRunning && m.Compensating() {
+		snap.State = StateCompensating
+		snap.Err = failure(m.Failure(saga.Compensating))
+	}
+}
+
+// inspect loads a saga as the store has it. The machine is nil if the saga has an outcome.
+func (e *Engine) inspect(ctx context.Context, id string, def *plan.Def) (*saga.Machine, broker.Snapshot, error) {
+	s, err := e.broker.Lookup(ctx, id, true)
+	if err != nil {
+		return nil, s, err
+	}
+	switch s.State {
+	case broker.Buried, broker.Held, broker.Finished:
+		return nil, s, nil
+	}
+	m, err := saga.Load(&e.env, e.program(def), &s.Record, time.Now())
+	return m, s, err
+}
+
+// resultOf reads an outcome. Without def the output stays encoded.
+func (e *Engine) resultOf(def *plan.Def, data []byte) result {
+	o, err := saga.DecodeOutcome(data)
+	if err != nil {
+		return result{state: StateDeadLetter, err: fmt.Errorf("flow: read an outcome: %w", err)}
+	}
+	return e.result(def, &o)
+}
+
+func (e *Engine) result(def *plan.Def, o *saga.Outcome) result {
+	res := result{state: stateOf(o.End)}
+	switch {
+	case o.End != saga.Succeeded:
+		res.err = e.errors.Decode(o.Err)
+	case def != nil:
+		res.out, res.err = e.payloads.Decode(def.Root.Out, o.Value)
+	}
+	return res
+}

@@ -1,0 +1,86 @@
+package flow
+
+import (
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+)
+
+// table finds the runs of this process by the IDs of their sagas.
+type table struct {
+	seed   maphash.Seed
+	count  atomic.Int64
+	shards [32]struct {
+		mu   sync.Mutex
+		runs map[string]*run
+	}
+}
+
+func newTable() *table {
+	t := &table{seed: maphash.MakeSeed()}
+	for i := range t.shards {
+		t.shards[i].runs = map[string]*run{}
+	}
+	return t
+}
+
+func (t *table) shard(id string) int {
+	return int(maphash.String(t.seed, id) % uint64(len(t.shards)))
+}
+
+func (t *table) get(id string) *run {
+	s := &t.shards[t.shard(id)]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.runs[id]
+}
+
+// add enters r, unless its saga has a run already.
+func (t *table) add(r *run) bool {
+	s := &t.shards[t.shard(r.id)]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.runs[r.id] != nil {
+		return false
+	}
+	s.runs[r.id] = r
+	t.count.Add(1)
+	return true
+}
+
+// replace enters r, and gives the run whose place it takes.
+func (t *table) replace(r *run) (old *run) {
+	s := &t.shards[t.shard(r.id)]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old = s.runs[r.id]
+	s.runs[r.id] = r
+	if old == nil {
+		t.count.Add(1)
+	}
+	return old
+}
+
+// remove takes r out, if it is in.
+func (t *table) remove(r *run) {
+	s := &t.shards[t.shard(r.id)]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.runs[r.id] == r {
+		delete(s.runs, r.id)
+		t.count.Add(-1)
+	}
+}
+
+// all gives every run that is in now.
+func (t *table) all() (runs []*run) {
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		for _, r := range s.runs {
+			runs = append(runs, r)
+		}
+		s.mu.Unlock()
+	}
+	return runs
+}

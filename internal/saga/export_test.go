@@ -1,0 +1,64 @@
+package saga
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+)
+
+// Dump writes down everything of m that a process which loads it has to know.
+func (m *Machine) Dump() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "rev=%d pivot=%s pivoted=%v late=%v settled=%v broken=%v\n", m.rev, pathOf(m.pivot), m.pivoted, m.late, m.settled != nil, m.broken)
+	for _, s := range m.signals {
+		fmt.Fprintf(&b, "signal %s %s %s taken=%v\n", s.id, s.name, s.data, s.taken)
+	}
+	fmt.Fprintf(&b, "waits=%v undos=%v\n", paths(m.waits), m.undos)
+	halted := paths(m.halted)
+	fmt.Fprintf(&b, "halted=%v\n", halted)
+	m.root.walk(func(i *inst) { m.dump(&b, i) })
+	return b.String()
+}
+
+func (m *Machine) dump(b *strings.Builder, i *inst) {
+	fmt.Fprintf(b, "%v %s[%d]: phase=%d back=%d cancelled=%v own=%v halted=%v kept=%v decided=%v attempts=%d pick=%d kids=%d in=%s out=%s",
+		i.op.Kind, i.Path(), i.index, i.phase, i.back, i.cancelled, i.own, i.halted, i.kept, i.decided, i.attempts, i.pick, len(i.kids), i.inData, i.outData)
+	if i.back == undoing {
+		fmt.Fprintf(b, " pending=%d", i.pending)
+	}
+	if i.phase == open {
+		fmt.Fprintf(b, " suspect=%v", i.suspect)
+	}
+	if m.wants(i) || i.running && (i.phase == open) == (i.back == ahead && !i.cancelled) {
+		fmt.Fprint(b, " wanted")
+	}
+	if t := i.trouble; t != nil {
+		fmt.Fprintf(b, " since=%v undos=%d fails=%v err=%v kept=%v notYet=%v", t.since.UnixNano(), t.undos, paths(t.fails), m.errorOf(i), t.kept, t.notYet)
+	}
+	fmt.Fprintln(b)
+}
+
+func paths(is []*inst) (names []string) {
+	for _, i := range is {
+		names = append(names, pathOf(i))
+	}
+	return names
+}
+
+func pathOf(i *inst) string {
+	if i == nil {
+		return "-"
+	}
+	return i.Path()
+}
+
+// Alarms gives the live timers of m.
+func (m *Machine) Alarms() (all []string) {
+	for _, t := range m.timers {
+		if t.live() {
+			all = append(all, fmt.Sprintf("%v %s", t.at.UnixNano(), pathOf(t.inst)))
+		}
+	}
+	sort.Strings(all)
+	return all
+}

@@ -1,0 +1,161 @@
+package saga_test
+
+import (
+	"slices"
+
+	"github.com/skald-go/skald/broker"
+	"github.com/skald-go/skald/internal/plan"
+	"github.com/skald-go/skald/internal/saga"
+)
+
+// standing is what a journal says of one step.
+type standing struct {
+	done, failed, refused bool
+	suspected             bool
+	undone, skipped       int
+	stuck                 bool
+	out                   []byte // recorded output
+}
+
+// mayRun says that the step is still to be attempted.
+func (s *standing) mayRun() bool { return !s.done && !s.failed && !s.refused }
+
+// mayUndo says that the undo is still to be attempted.
+func (s *standing) mayUndo() bool { return (s.done || s.failed) && s.undone == 0 && s.skipped == 0 }
+
+// owes says that an effect is there, or may be, which has not been undone.
+func (s *standing) owes() bool { return s.mayUndo() }
+
+func (s *stored) at(path string) *standing {
+	if s.paths[path] == nil {
+		s.paths[path] = &standing{}
+	}
+	return s.paths[path]
+}
+
+// learn reads an entry as soon as it is committed.
+func (w *world) learn(s *stored, e broker.Entry) {
+	h, err := saga.DecodeHeader(s.Record.Record)
+	if err != nil {
+		w.fail("%s: header: %v", s.ID, err)
+	}
+	f, err := saga.DecodeFact(e, h.Started)
+	if err != nil {
+		w.fail("%s: %v", s.ID, err)
+	}
+	s.facts = append(s.facts, f)
+	at := s.at(f.Path)
+	switch f.Kind {
+	case saga.Done:
+		w.once(s, f, at.mayRun())
+		at.done, at.out = true, f.Out
+	case saga.Failed:
+		w.once(s, f, at.mayRun())
+		at.failed = true
+	case saga.Refused:
+		w.once(s, f, at.mayRun())
+		at.refused = true
+	case saga.Proceeded:
+		w.once(s, f, at.failed && at.mayUndo())
+		at.done, at.failed, at.out = true, false, f.Out
+	case saga.Undone:
+		w.once(s, f, at.mayUndo())
+		at.undone++
+		at.stuck = false
+	case saga.Skipped:
+		w.once(s, f, at.mayUndo())
+		at.skipped++
+		at.stuck = false
+	case saga.Stuck:
+		at.stuck = true
+	}
+}
+
+func (w *world) once(s *stored, f saga.Fact, ok bool) {
+	if !ok {
+		w.fail("%s: %v %s is recorded, which it cannot be after what was recorded before", s.ID, f.Kind, f.Path)
+	}
+}
+
+// checkStart looks whether an attempt may be made.
+func (w *world) checkStart(c *call) {
+	s := c.saved
+	at := s.at(c.what.Path)
+	switch {
+	case s.owner.m.Recorded():
+		w.fail("%s: %v begins before what was recorded is committed", s.ID, c)
+	case !c.what.Undo && !at.mayRun():
+		w.fail("%s: %v begins after its outcome was recorded", s.ID, c)
+	case c.what.Undo && !at.mayUndo():
+		w.fail("%s: %v begins, and there is nothing to undo", s.ID, c)
+	case c.what.Undo && c.what.Effect.Cause == nil:
+		w.fail("%s: %v begins without a cause", s.ID, c)
+	}
+	for _, other := range s.owner.calls {
+		if other.what.Path == c.what.Path {
+			w.fail("%s: %v begins while %v runs", s.ID, c, other)
+		}
+	}
+	if c.what.Undo {
+		w.checkOrder(c)
+	}
+}
+
+// checkOrder looks whether everything that was done after a step is undone before it.
+func (w *world) checkOrder(c *call) {
+	s := c.saved
+	places := s.places(w)
+	for path, at := range s.paths {
+		if path != c.what.Path && at.owes() && !at.stuck && places[path].follows(places[c.what.Path], w.settings(s).UndoInOrder) && places[path].undoes {
+			w.fail("%s: %v begins before the undo of %s", s.ID, c, path)
+		}
+	}
+}
+
+func (w *world) settings(s *stored) plan.Settings {
+	if st := w.progs[s.Flow].Def.Root.Settings; st != nil {
+		return *st
+	}
+	return plan.Settings{}
+}
+
+// checkPure looks that going back calls no pure function.
+func (w *world) checkPure(s *stored) {
+	p := s.owner
+	switch {
+	case !p.m.Compensating():
+		p.pures = -1
+	case p.pures < 0:
+		p.pures = w.pures
+	case p.pures != w.pures:
+		w.fail("%s: compensation called %d pure functions", s.ID, w.pures-p.pures)
+	}
+}
+
+// checkLoaded looks whether a machine that is loaded now is in the state of the one that recorded.
+func (w *world) checkLoaded(s *stored, m *saga.Machine) {
+	rec := s.Record
+	rec.Takeovers = 0
+	pures := w.pures
+	twin, err := saga.Load(&w.env, w.progs[s.Flow], &rec, w.now)
+	if err != nil {
+		w.fail("%s: load at revision %d: %v", s.ID, s.Rev, err)
+	}
+	defer twin.Release()
+	if w.pures != pures {
+		w.fail("%s: loading called pure functions", s.ID)
+	}
+	if live, loaded := m.Dump(), twin.Dump(); live != loaded {
+		w.fail("%s: at revision %d\nthe machine that ran is\n%s\nand the one that was loaded is\n%s", s.ID, s.Rev, live, loaded)
+	}
+	if live, loaded := m.Alarms(), twin.Alarms(); !slices.Equal(live, loaded) {
+		w.fail("%s: at revision %d the timers are %v, and loaded %v", s.ID, s.Rev, live, loaded)
+	}
+}
+
+// checkTransition looks whether the way that a saga takes fits what it is in.
+func (w *world) checkTransition(s *stored, t broker.Transition) {
+	if t.Next == broker.Park && len(s.owner.calls) > 0 {
+		w.fail("%s parks while attempts run", s.ID)
+	}
+}
