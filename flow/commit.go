@@ -99,12 +99,12 @@ func (r *run) cutOffAll() {
 
 // settled tells the callers in this process how the saga ended.
 func (r *run) settled(o *saga.Outcome) {
-	res := r.e.result(r.def, o)
-	if o.End == saga.Succeeded && !r.e.opts.DecodeAll && o.Out != nil {
-		res = result{state: StateDone, out: o.Out}
+	res := result{state: StateDone, out: o.Out}
+	if o.End != saga.Succeeded || r.e.opts.DecodeAll || o.Out == nil {
+		res = r.e.result(r.def, o)
 	}
-	r.close()
 	r.resolve(res)
+	r.close()
 }
 
 // buried tells that the saga is a dead letter.
@@ -115,8 +115,8 @@ func (r *run) buried(outcome []byte) {
 		headers = r.m.Header().Headers
 	}
 	r.cutOffAll()
-	r.close()
 	r.resolve(res)
+	r.close()
 	r.e.deadLetter(base, r, headers, res.err)
 }
 

@@ -374,11 +374,7 @@ func (e *Engine) emptied(d time.Duration) bool {
 
 // extract gives the context in which a saga's functions run: no deadline, and the values that propagators carry.
 func (e *Engine) extract(h Headers) context.Context {
-	ctx := e.work
-	if len(e.opts.Propagators) == 0 {
-		return ctx
-	}
-	ctx = context.WithoutCancel(ctx)
+	ctx := context.Background()
 	for _, p := range e.opts.Propagators {
 		ctx = p.Extract(ctx, h)
 	}

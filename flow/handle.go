@@ -21,6 +21,7 @@ type handle struct {
 	local    bool // a run of this process will resolve it
 	watching bool // the broker will
 	res      *result
+	ending   result // memory of res
 	waits    *waits
 	seq      int // entries of the journal that are committed
 	subs     []*subscription
@@ -47,7 +48,13 @@ func (h *handle) resolve(res result) {
 		return
 	}
 	again := h.res != nil
-	h.res = &res
+	if again {
+		latest := res
+		h.res = &latest
+	} else {
+		h.ending = res
+		h.res = &h.ending
+	}
 	w, subs := h.waits, h.subs
 	h.mu.Unlock()
 	for _, s := range subs {

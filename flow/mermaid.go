@@ -17,10 +17,10 @@ func (f Flow[I, O]) Mermaid() string {
 	f.at("Mermaid", "")
 	m := &mermaid{}
 	start := m.node(`(["%s"])`, f.def.Name)
-	end, _ := m.draw(f.def.Root, []tail{{from: start}}, []string{"undone"})
+	end, _ := m.draw(f.def.Root, []tail{{from: start}}, []string{settled})
 	m.join(end, m.node(`(["%s"])`, "done"))
 	if len(m.dotted) > 0 {
-		m.line(`undone(["undone"]):::undo`)
+		m.line(`%s(["undone"]):::undo`, settled)
 	}
 	return "flowchart TD\n" + m.nodes.String() + m.arrows.String() + m.styles()
 }
@@ -32,10 +32,13 @@ type mermaid struct {
 	depth         int // of subgraphs
 	ids, groups   int
 	drawn         int      // arrows
-	dotted        []string // numbers of the arrows that lead back
+	dotted        []string // numbers of the arrows that lead to undos
+	upward        []string // numbers of those from undo to undo
 }
 
-// tail is an arrow that has no end yet.
+const settled = "undone" // ID of the end of the way back
+
+// tail is an arrow that has no end yet; undo is that of the step which it leaves.
 type tail struct{ from, label, undo string }
 
 // draw adds n, where the arrows in lead to, and gives the arrows that leave it. undos are those that
@@ -80,9 +83,13 @@ func (m *mermaid) leaf(n *plan.Node, in []tail, undos []string) ([]tail, []strin
 		return out, undos
 	}
 	back := m.node(`["%s"]:::undo`, "undo: "+n.Name)
-	m.goBack(out[0].from, back)
+	m.dotted = append(m.dotted, m.arrow(out[0].from, "-.->", back))
 	for _, next := range undos {
-		m.goBack(back, next)
+		if next == settled {
+			m.dotted = append(m.dotted, m.arrow(back, "-.->", next))
+		} else {
+			m.upward = append(m.upward, m.arrow(next, "<-.->", back))
+		}
 	}
 	out[0].undo = back
 	return out, []string{back}
@@ -136,7 +143,7 @@ func (m *mermaid) loop(n *plan.Node, in []tail, undos []string) ([]tail, []strin
 	body := fmt.Sprintf("n%d", m.ids+1)
 	out, undos := m.draw(n.Kids[0], in, undos)
 	until := m.then(out, m.node(`{"%s"}`, n.Name))[0].from
-	m.join([]tail{{from: until, label: fmt.Sprintf("again, at most %d rounds", n.Max)}}, body)
+	m.join([]tail{{from: until, label: fmt.Sprintf("again, max %d", n.Max)}}, body)
 	return []tail{{from: until, label: "enough"}}, undos
 }
 
@@ -175,19 +182,16 @@ func (m *mermaid) join(in []tail, to string) {
 		}
 		m.arrow(t.from, "-->"+label, to)
 		if t.undo != "" {
-			m.arrow(t.undo, "~~~", to) // unseen: keeps the undo beside its step
+			m.arrow(t.undo, "~~~", to)
 		}
 	}
 }
 
-func (m *mermaid) goBack(from, to string) {
-	m.dotted = append(m.dotted, strconv.Itoa(m.drawn))
-	m.arrow(from, "-.->", to)
-}
-
-func (m *mermaid) arrow(from, line, to string) {
-	m.drawn++
+// arrow gives the number of the arrow, as links are styled by it.
+func (m *mermaid) arrow(from, line, to string) string {
 	fmt.Fprintf(&m.arrows, "    %s %s %s\n", from, line, to)
+	m.drawn++
+	return strconv.Itoa(m.drawn - 1)
 }
 
 func (m *mermaid) line(format string, args ...any) {
@@ -195,11 +199,17 @@ func (m *mermaid) line(format string, args ...any) {
 	fmt.Fprintf(&m.nodes, format+"\n", args...)
 }
 
+// styles colors the way back. Mermaid places nodes by the direction of arrows. So that each undo comes
+// to stand beside its step, and not all of them below all steps, arrows from undo to undo are declared
+// the other way round, with one of two heads hidden, and an unseen link holds what follows the step.
 func (m *mermaid) styles() string {
 	text := "    classDef pivot stroke-width:3px\n"
 	text += "    classDef undo fill:#fdecea,stroke:#c0392b,color:#7b241c\n"
 	if len(m.dotted) > 0 {
 		text += "    linkStyle " + strings.Join(m.dotted, ",") + " stroke:#c0392b\n"
+	}
+	if len(m.upward) > 0 {
+		text += "    linkStyle " + strings.Join(m.upward, ",") + " stroke:#c0392b,marker-end:none\n"
 	}
 	return text
 }
@@ -213,15 +223,14 @@ func union(a, b []string) []string {
 	return a
 }
 
-// escape writes what Mermaid could take for its own syntax as character codes.
-func escape(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		if unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune(" -_,:()", r) {
-			b.WriteRune(r)
-		} else {
-			fmt.Fprintf(&b, "#%d;", r)
+// lookalikes stand for what would end a quoted label, and for what is markup in one.
+var lookalikes = strings.NewReplacer(`"`, "”", "`", "’", "<", "‹", ">", "›", "#", "＃", "&", "＆")
+
+func escape(label string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
 		}
-	}
-	return b.String()
+		return ' '
+	}, lookalikes.Replace(label))
 }

@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/skald-go/skald/broker"
@@ -31,7 +32,9 @@ type run struct {
 	hurried bool // give back although attempts run
 	mail    []broker.Event
 	reports []*attempt
+	spare   []*attempt // memory for reports
 	active  []*attempt
+	slots   [3]*attempt // memory of the first of them
 	wake    *time.Timer
 }
 
@@ -79,7 +82,7 @@ func (r *run) collect(now time.Time) bool {
 	r.mu.Lock()
 	gone := r.gone
 	mail, reports := r.mail, r.reports
-	r.mail, r.reports = nil, r.reports[:0:0]
+	r.mail, r.reports, r.spare = nil, r.spare[:0], reports
 	r.mu.Unlock()
 	if gone {
 		r.close()
@@ -88,8 +91,9 @@ func (r *run) collect(now time.Time) bool {
 	if r.m == nil && !r.load(now) {
 		return false
 	}
-	for _, a := range reports {
+	for k, a := range reports {
 		r.m.Report(a.what, a.out, a.failed, now)
+		reports[k] = nil
 	}
 	return r.read(mail, now)
 }
@@ -141,6 +145,9 @@ func (r *run) begin(what saga.Attempt, now time.Time) *attempt {
 		Undo: what.Undo, Deadline: r.m.Deadline(), Headers: r.m.Header().Headers,
 	}
 	r.mu.Lock()
+	if r.active == nil {
+		r.active, r.reports, r.spare = r.slots[:0:1], r.slots[1:1:2], r.slots[2:2:3]
+	}
 	r.active = append(r.active, a)
 	r.mu.Unlock()
 	return a
@@ -195,7 +202,7 @@ func (r *run) report(a *attempt) bool {
 	a.reported = true
 	for k, other := range r.active {
 		if other == a {
-			r.active = append(r.active[:k], r.active[k+1:]...)
+			r.active = slices.Delete(r.active, k, k+1)
 			break
 		}
 	}

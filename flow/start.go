@@ -168,7 +168,6 @@ func (e *Engine) startHere(ctx context.Context, r *run, spec broker.Start, heade
 		}
 		return e.attached(spec, r.def), nil
 	}
-	header.Input = append([]byte(nil), header.Input...)
 	r.own.Init(&e.env, r.served.prog, r.id, header, in)
 	r.m = &r.own
 	r.base = e.extract(header.Headers)

@@ -52,7 +52,7 @@ func (m *Machine) applyToSaga(f *Fact) {
 		m.signals = append(m.signals, letter{id: f.ID, name: f.Text, data: f.Out})
 	case Cancelled, Expired, Asked:
 		t := m.root.ill()
-		t.err, t.errData = f.err, f.Err
+		t.failure = f.failure()
 		t.fails = append(t.fails, m.root)
 		m.endedBy = f.ID
 		m.goBack()
@@ -70,7 +70,7 @@ func (m *Machine) applyToSaga(f *Fact) {
 // remember keeps what entered i, if the fact has it.
 func (i *inst) remember(f *Fact) {
 	if f.In != nil {
-		i.inData = f.In
+		i.inData, i.saved = f.In, true
 	}
 }
 
@@ -116,7 +116,7 @@ func (m *Machine) endedBadly(i *inst, f *Fact) {
 	i.attempts = f.Attempts
 	i.silence()
 	t := i.ill()
-	t.err, t.errData, t.notYet = f.err, f.Err, false
+	t.failure, t.notYet = f.failure(), false
 	if m.pivot == i {
 		m.pivot = nil
 	}
@@ -127,11 +127,12 @@ func (m *Machine) endedBadly(i *inst, f *Fact) {
 
 func (m *Machine) applyTried(i *inst, f *Fact) {
 	t := i.ill()
-	t.err, t.errData = f.err, f.Err
 	t.since, t.notYet, t.next = f.Since, !f.Since.IsZero(), f.Due
 	if f.Flag {
-		t.undos = f.Attempts
+		t.undos, t.undoing = f.Attempts, f.failure()
 	} else {
+		i.remember(f)
+		t.failure = f.failure()
 		i.attempts = f.Attempts
 		i.suspect = i.suspect || f.Suspect
 		i.noted = i.noted || f.Suspect
@@ -214,7 +215,9 @@ func (m *Machine) applyUndone(i *inst, f *Fact) {
 	i.silence()
 	m.unhalt(i)
 	switch {
-	case i.back == undone: // it had failed for good, and the others did not wait for it
+	case i.passed:
+		i.passed, i.back = false, undone
+		m.passed--
 		m.afterHalt(i)
 	case i.own:
 		i.own, i.back = false, undone
@@ -236,23 +239,26 @@ func (m *Machine) afterHalt(i *inst) {
 
 func (m *Machine) applyStuck(i *inst, f *Fact) {
 	t := i.ill()
-	t.err, t.errData = f.err, f.Err
 	i.halted = true
 	m.halted = append(m.halted, i)
 	if !f.Flag {
-		i.attempts = f.Attempts
+		i.attempts, t.failure = f.Attempts, f.failure()
 		return
 	}
-	t.undos = f.Attempts
+	t.undos, t.undoing = f.Attempts, f.failure()
 	own := i.own
 	i.own = false
 	switch {
-	case m.settings().StopAtFailed && !own:
-	case own && !i.cancelled:
-		i.back = undone
-		m.fail(i)
-	default:
+	case m.settings().StopAtFailed: // what would follow waits for it
+	case !i.passed:
+		i.passed = true
+		m.passed++
 		m.isBack(i)
+	default:
+		i.back = undone
+	}
+	if own {
+		m.fail(i)
 	}
 }
 
@@ -281,6 +287,9 @@ func (m *Machine) relay() {
 	m.halted = nil
 	for _, i := range halted {
 		i.halted = false
+		if i.back == undone {
+			i.back = undoing
+		}
 		t := i.ill()
 		t.undos, t.since, t.notYet = 0, time.Time{}, false
 		if i.op.Kind != plan.Step {

@@ -23,10 +23,11 @@ type Attempt struct {
 // Is says whether a and b are attempts of the same node.
 func (a *Attempt) Is(b *Attempt) bool { return a.inst == b.inst }
 
-// Next gives an attempt to be made now. It must be asked only when everything that was recorded is committed.
+// Next gives an attempt to be made now. It gives none while something that was recorded is not committed, which Next
+// itself may have recorded: see Recorded.
 func (m *Machine) Next(now time.Time) (a Attempt, ok bool) {
-	for m.broken == nil && m.ready() {
-		i := m.runnable[0]
+	for !m.Recorded() && m.ready() {
+		i := m.runnable[m.head]
 		m.dequeue()
 		if a, ok = m.attempt(i, now); ok {
 			i.running = true
@@ -39,8 +40,8 @@ func (m *Machine) Next(now time.Time) (a Attempt, ok bool) {
 
 // ready drops what is not to run any more from the front of the queue, and says whether something is left.
 func (m *Machine) ready() bool {
-	for len(m.runnable) > 0 {
-		if m.wants(m.runnable[0]) {
+	for m.head < len(m.runnable) {
+		if m.wants(m.runnable[m.head]) {
 			return true
 		}
 		m.dequeue()
@@ -49,10 +50,10 @@ func (m *Machine) ready() bool {
 }
 
 func (m *Machine) dequeue() {
-	m.runnable[0].queued = false
-	m.runnable = m.runnable[1:]
-	if len(m.runnable) == 0 {
-		m.runnable = nil
+	m.runnable[m.head].queued = false
+	m.head++
+	if m.head == len(m.runnable) {
+		m.runnable, m.head = m.runnable[:0], 0
 	}
 }
 
@@ -75,8 +76,8 @@ func (m *Machine) attempt(i *inst, now time.Time) (Attempt, bool) {
 	}
 	a.Number = i.attempts + 1
 	in, err := m.inputOf(i)
-	if err == nil && !i.suspect {
-		err = m.recordIn(i, in)
+	if err == nil {
+		err = m.keepIn(i, in)
 	}
 	if err != nil {
 		m.undecidable(i, err, now)
@@ -86,13 +87,21 @@ func (m *Machine) attempt(i *inst, now time.Time) (Attempt, bool) {
 	return a, true
 }
 
-// recordIn encodes what enters i before it runs, so that its undo gets what the step got, and refuses what is too large.
-func (m *Machine) recordIn(i *inst, in any) (err error) {
+// keepIn encodes what enters i before it runs, so that its undo gets what the step got, and refuses what is too large.
+func (m *Machine) keepIn(i *inst, in any) (err error) {
 	if i.inData != nil || i.op.Step.Undo == nil || recordedIn(i) {
 		return nil
 	}
 	i.inData, err = m.encode(i, i.op.In, in)
 	return err
+}
+
+// unsavedIn is what entered i, if the next fact about i has to tell it.
+func (i *inst) unsavedIn() []byte {
+	if i.saved {
+		return nil
+	}
+	return i.inData
 }
 
 func (m *Machine) attemptUndo(i *inst, a Attempt) (Attempt, bool) {
@@ -161,10 +170,7 @@ func plain(err error) error {
 }
 
 func (m *Machine) reportDone(i *inst, a Attempt, out any, now time.Time) error {
-	f := Fact{Kind: Done, Attempts: a.Number}
-	if a.Spec.Undo != nil {
-		f.In = i.inData
-	}
+	f := Fact{Kind: Done, Attempts: a.Number, In: i.unsavedIn()}
 	if !a.Spec.Pass {
 		data, err := m.scratch(i, out)
 		if err != nil {
@@ -228,11 +234,7 @@ func (m *Machine) recordFailed(i *inst, number int, cut bool, err error, now tim
 	if !i.cancelled && i.op.Step.Undo == nil {
 		m.doubt(i.boundary(), now)
 	}
-	var in []byte
-	if i.op.Step.Undo != nil {
-		in = i.inData
-	}
-	m.record(i, &Fact{Kind: Failed, Flag: cut, Attempts: number, In: in, err: err}, now)
+	m.record(i, &Fact{Kind: Failed, Flag: cut, Attempts: number, In: i.unsavedIn(), err: err}, now)
 }
 
 // cutOff says that err only tells that the attempt's context ended.
@@ -328,7 +330,11 @@ func (m *Machine) doubtOwn(i *inst, now time.Time) {
 // later lets i try again after a while.
 func (m *Machine) later(i *inst, after time.Duration, err error, now time.Time) {
 	t := i.ill()
-	t.err, t.errData, t.next = err, nil, now.Add(after)
+	if t.next = now.Add(after); i.back == undoing {
+		t.undoing = lastError{err: err}
+	} else {
+		t.failure = lastError{err: err}
+	}
 	if after <= 0 {
 		m.queue(i)
 	} else {

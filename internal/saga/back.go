@@ -186,7 +186,7 @@ func sideBySide(i *inst) bool {
 
 // raceBack looks whether a race goes on: it is won when all losers are back, and lost when all are.
 func (m *Machine) raceBack(race *inst) {
-	if race.cancelled || race.phase != open || m.haltedIn(race) || len(race.kids) < len(race.op.kids) {
+	if race.cancelled || race.phase != open || m.owesIn(race) || len(race.kids) < len(race.op.kids) {
 		return
 	}
 	for k, kid := range race.kids {
@@ -217,15 +217,12 @@ func (m *Machine) lost(race *inst) {
 	m.fail(race)
 }
 
-func (m *Machine) haltedIn(i *inst) bool {
-	for _, h := range m.halted {
-		for ; h != nil; h = h.up {
-			if h == i {
-				return true
-			}
-		}
+// owesIn says that the undo of something in i failed for good and was not done since.
+func (m *Machine) owesIn(i *inst) (owes bool) {
+	if m.passed > 0 || len(m.halted) > 0 {
+		i.walk(func(kid *inst) { owes = owes || kid.passed || kid.halted })
 	}
-	return false
+	return owes
 }
 
 // goBack sends the whole saga back, for a cause that is not a step's.

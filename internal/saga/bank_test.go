@@ -1,7 +1,5 @@
 package saga_test
 
-import "github.com/skald-go/skald/internal/plan"
-
 // bank is all participants of all sagas. It knows by the idempotency keys which effects there are, and refuses an action that comes
 // after its undo.
 type bank struct {
@@ -37,5 +35,3 @@ func (b *bank) settle() {
 	}
 	b.late = nil
 }
-
-var _ plan.Codec = payloads{}

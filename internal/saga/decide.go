@@ -102,12 +102,15 @@ func (m *Machine) undecidable(i *inst, err error, now time.Time) {
 		m.broken = b
 		return
 	}
-	if m.pivoted {
-		m.record(i, &Fact{Kind: Stuck, err: err}, now)
-		return
+	switch {
+	case m.pivoted:
+		m.record(i, &Fact{Kind: Stuck, Attempts: i.attempts, err: err}, now)
+	case i.uncertain():
+		m.recordFailed(i, i.attempts, false, err, now)
+	default:
+		m.doubt(i.boundary(), now)
+		m.record(i, &Fact{Kind: Refused, Attempts: i.attempts, err: err}, now)
 	}
-	m.doubt(i.boundary(), now)
-	m.record(i, &Fact{Kind: Refused, err: err}, now)
 }
 
 func (m *Machine) choose(i *inst) (f Fact, err error) {
@@ -216,7 +219,7 @@ func (m *Machine) fits(i *inst, n int) error {
 // doubt records, for every attempt below i that runs or may have had an effect, that it may.
 func (m *Machine) doubt(i *inst, now time.Time) {
 	if i.phase == open && i.op.Kind == plan.Step && !i.noted && i.uncertain() {
-		m.record(i, &Fact{Kind: Suspect, In: m.inBytes(i)}, now)
+		m.record(i, &Fact{Kind: Suspect, In: i.unsavedIn()}, now)
 	}
 	for _, kid := range i.kids {
 		m.doubt(kid, now)
@@ -228,23 +231,6 @@ func (i *inst) uncertain() bool {
 	return i.running || i.suspect || (i.trouble != nil && i.trouble.notYet)
 }
 
-// inBytes is what entered i, if a later undo could not find it elsewhere in the record.
-func (m *Machine) inBytes(i *inst) []byte {
-	if i.inData != nil || i.op.Step.Undo == nil || recordedIn(i) {
-		return i.inData
-	}
-	in, err := m.inputOf(i)
-	if err == nil {
-		var data []byte
-		if data, err = m.env.Payloads.Append(nil, i.op.In, in); err == nil {
-			i.inData = data
-			return data
-		}
-	}
-	m.broken = &BrokenError{Path: i.Path(), Err: err}
-	return nil
-}
-
 // clearLimbo records what is known of attempts that were cut off and do not run any more.
 func (m *Machine) clearLimbo(now time.Time) bool {
 	for k, i := range m.limbo {
@@ -253,7 +239,7 @@ func (m *Machine) clearLimbo(now time.Time) bool {
 		}
 		m.limbo = append(m.limbo[:k], m.limbo[k+1:]...)
 		if i.phase == open {
-			m.record(i, &Fact{Kind: Failed, Flag: true, Attempts: i.attempts, In: m.inBytes(i), err: m.lastError(i)}, now)
+			m.record(i, &Fact{Kind: Failed, Flag: true, Attempts: i.attempts, In: i.unsavedIn(), err: m.lastError(i)}, now)
 		}
 		return true
 	}

@@ -21,8 +21,11 @@ func (m *Machine) Dump() string {
 }
 
 func (m *Machine) dump(b *strings.Builder, i *inst) {
-	fmt.Fprintf(b, "%v %s[%d]: phase=%d back=%d cancelled=%v own=%v halted=%v kept=%v decided=%v attempts=%d pick=%d kids=%d in=%s out=%s",
-		i.op.Kind, i.Path(), i.index, i.phase, i.back, i.cancelled, i.own, i.halted, i.kept, i.decided, i.attempts, i.pick, len(i.kids), i.inData, i.outData)
+	fmt.Fprintf(b, "%v %s[%d]: phase=%d back=%d cancelled=%v own=%v halted=%v passed=%v kept=%v decided=%v attempts=%d pick=%d kids=%d out=%s",
+		i.op.Kind, i.Path(), i.index, i.phase, i.back, i.cancelled, i.own, i.halted, i.passed, i.kept, i.decided, i.attempts, i.pick, len(i.kids), i.outData)
+	if i.saved {
+		fmt.Fprintf(b, " in=%s", i.inData)
+	}
 	if i.back == undoing {
 		fmt.Fprintf(b, " pending=%d", i.pending)
 	}
@@ -33,9 +36,30 @@ func (m *Machine) dump(b *strings.Builder, i *inst) {
 		fmt.Fprint(b, " wanted")
 	}
 	if t := i.trouble; t != nil {
-		fmt.Fprintf(b, " since=%v undos=%d fails=%v err=%v kept=%v notYet=%v", t.since.UnixNano(), t.undos, paths(t.fails), m.errorOf(i), t.kept, t.notYet)
+		t.dump(b)
+	}
+	if err := m.errorOf(i); err != nil {
+		fmt.Fprintf(b, " err=%v", err)
+	}
+	if err := m.undoErrorOf(i); err != nil {
+		fmt.Fprintf(b, " undo err=%v", err)
 	}
 	fmt.Fprintln(b)
+}
+
+func (t *trouble) dump(b *strings.Builder) {
+	if t.notYet {
+		fmt.Fprintf(b, " since=%v", t.since.UnixNano())
+	}
+	if t.undos > 0 {
+		fmt.Fprintf(b, " undos=%d", t.undos)
+	}
+	if len(t.fails) > 0 {
+		fmt.Fprintf(b, " fails=%v", paths(t.fails))
+	}
+	if len(t.kept) > 0 {
+		fmt.Fprintf(b, " kept=%v", t.kept)
+	}
 }
 
 func paths(is []*inst) (names []string) {
@@ -55,7 +79,7 @@ func pathOf(i *inst) string {
 // Alarms gives the live timers of m.
 func (m *Machine) Alarms() (all []string) {
 	for _, t := range m.timers {
-		if t.live() {
+		if t.live() && (t.inst != nil || !m.Compensating() && !m.late && m.root.phase != done) {
 			all = append(all, fmt.Sprintf("%v %s", t.at.UnixNano(), pathOf(t.inst)))
 		}
 	}

@@ -70,6 +70,8 @@ type Fact struct {
 	err error // Err, where it was made
 }
 
+func (f *Fact) failure() lastError { return lastError{f.err, f.Err} }
+
 const (
 	hasAttempts = 1 << iota
 	hasIndex

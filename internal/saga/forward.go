@@ -68,6 +68,9 @@ func (m *Machine) begun(i *inst) {
 func (m *Machine) queue(i *inst) {
 	if !i.queued {
 		i.queued = true
+		if m.runnable == nil {
+			m.runnable = m.first[:0]
+		}
 		m.runnable = append(m.runnable, i)
 	}
 }
@@ -78,6 +81,9 @@ func (m *Machine) decideLater(i *inst) { m.undecided = append(m.undecided, i) }
 func (m *Machine) done(i *inst) {
 	i.phase = done
 	i.silence()
+	if t := i.trouble; t != nil {
+		t.failure, t.notYet = lastError{}, false
+	}
 	if i.op.pivot {
 		m.pivoted, m.pivot = true, nil
 	}

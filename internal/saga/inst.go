@@ -41,6 +41,8 @@ type inst struct {
 	queued    bool  // in Machine.runnable
 	suspect   bool  // an attempt may have had an effect that is not recorded
 	noted     bool  // suspect stands in the journal
+	saved     bool  // inData stands in the journal
+	passed    bool  // its undo failed for good, and the others did not wait for it
 	fresh     bool  // suspect only says that an attempt runs now
 	halted    bool  // failed for good: waits for a person
 	kept      bool  // its effect stays
@@ -60,9 +62,9 @@ type inst struct {
 // trouble is what only an inst that met some has.
 type trouble struct {
 	next     time.Time // not before
-	since    time.Time // first NotYet in a row
-	err      error     // the last one
-	errData  []byte    // as it was recorded
+	since    time.Time // first NotYet
+	failure  lastError // of the way forward
+	undoing  lastError // of the undo
 	undos    int       // attempts of the undo that counted
 	fails    []*inst   // of a boundary: what failed in it, in order
 	timer    int       // generation of its live timer
@@ -70,6 +72,21 @@ type trouble struct {
 	notYet   bool
 	kept     []string // of a child
 	attempts int      // Error.Attempts of a child
+}
+
+// lastError is an error as it was made here, or as it was recorded.
+type lastError struct {
+	err  error
+	data []byte
+}
+
+func (e lastError) some() bool { return e.err != nil || e.data != nil }
+
+func (m *Machine) decodeError(e lastError) error {
+	if e.data != nil {
+		return m.env.Errors.Decode(e.data)
+	}
+	return e.err
 }
 
 func (i *inst) ill() *trouble {

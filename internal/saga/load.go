@@ -65,7 +65,7 @@ func (k FactKind) ofSaga() bool {
 
 // suspectAll marks every attempt that a dead worker may have begun.
 func (m *Machine) suspectAll(now time.Time) {
-	for _, i := range m.runnable {
+	for _, i := range m.runnable[m.head:] {
 		if m.wants(i) && i.back == ahead {
 			m.suspectOne(i)
 		}
@@ -77,7 +77,15 @@ func (m *Machine) suspectAll(now time.Time) {
 	}
 }
 
+// suspectOne remembers that an attempt of i may have begun. Where not even its input can be made, none has.
 func (m *Machine) suspectOne(i *inst) {
+	in, err := m.inputOf(i)
+	if err == nil {
+		err = m.keepIn(i, in)
+	}
+	if err != nil {
+		return
+	}
 	i.suspect = true
 	t := i.ill()
 	if !t.dirty {
@@ -109,11 +117,11 @@ func (m *Machine) Nodes() (nodes []NodeState) {
 
 func (m *Machine) node(i *inst) NodeState {
 	n := NodeState{Path: i.Path(), Kind: i.op.Kind, State: i.state(), Attempts: i.attempts, Err: m.errorOf(i)}
-	if i.phase == done && i.back == ahead {
-		n.Err = nil
-	}
 	if t := i.trouble; t != nil {
 		n.Next = t.next
+	}
+	if err := m.undoErrorOf(i); err != nil {
+		n.Err = err
 	}
 	return n
 }

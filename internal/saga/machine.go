@@ -52,7 +52,9 @@ type Machine struct {
 	index   map[string]*inst // while loading
 	loading bool
 
-	runnable  []*inst   // attempts to be made
+	runnable  []*inst // attempts to be made, from head on
+	head      int
+	first     [2]*inst  // memory of runnable
 	undecided []*inst   // decisions to be made
 	limbo     []*inst   // cancelled, with an attempt whose outcome is to be recorded
 	halted    []*inst   // failed for good
@@ -61,6 +63,7 @@ type Machine struct {
 	stopped   []Attempt // attempts to be cut off
 	timers    timers
 	running   int
+	passed    int // insts that are
 
 	signals  []letter
 	pivot    *inst // open
@@ -72,6 +75,7 @@ type Machine struct {
 	broken   error
 	settled  *Fact
 	outcome  *Outcome
+	ending   Outcome // memory of outcome
 	undos    []UndoResult
 	size     int
 
@@ -79,9 +83,6 @@ type Machine struct {
 	consume []string
 	seen    map[string]struct{} // IDs of events that were taken
 	send    []broker.Message
-
-	// OnFact, if set, sees every fact that is recorded, after it was applied.
-	OnFact func(*Fact)
 }
 
 type letter struct {
@@ -94,6 +95,7 @@ type letter struct {
 type buffers struct {
 	journal []byte
 	scratch []byte
+	outcome []byte
 	entries []broker.Entry
 }
 
@@ -101,7 +103,7 @@ var bufferPool = sync.Pool{New: func() any { return new(buffers) }}
 
 const keptBuffer = 64 << 10
 
-// New begins a run at revision 1. input is the live value that header.Input encodes.
+// New begins a run at revision 1. input is the live value that header.Input encodes; the machine keeps a copy of the bytes.
 func New(env *Env, prog *Program, id string, header Header, input any) *Machine {
 	m := &Machine{}
 	m.Init(env, prog, id, header, input)
@@ -112,6 +114,8 @@ func New(env *Env, prog *Program, id string, header Header, input any) *Machine 
 func (m *Machine) Init(env *Env, prog *Program, id string, header Header, input any) {
 	m.init(env, prog, id, header)
 	m.rev = 1
+	m.bufs.journal = append(m.bufs.journal, header.Input...)
+	m.header.Input = m.bufs.journal[:len(m.bufs.journal):len(m.bufs.journal)]
 	if !env.DecodeAll {
 		m.input, m.hasIn = input, true
 	}
@@ -192,7 +196,4 @@ func (m *Machine) record(i *inst, f *Fact, now time.Time) {
 	b.entries = append(b.entries, broker.Entry{Path: f.Path, Data: data})
 	m.size += len(f.Path) + len(data)
 	m.apply(i, f)
-	if m.OnFact != nil {
-		m.OnFact(f)
-	}
 }

@@ -150,7 +150,7 @@ func (m *Machine) applyReply(i *inst, f *Fact) {
 		return
 	}
 	t := i.ill()
-	t.errData, t.kept, t.attempts = o.Err, o.Kept, o.Parts
+	t.failure, t.kept, t.attempts = lastError{data: o.Err}, o.Kept, o.Parts
 	wasDone := i.phase == done || i.cancelled
 	i.phase = failed
 	if m.pivot == i {

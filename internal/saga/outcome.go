@@ -91,7 +91,7 @@ func (m *Machine) conclude(now time.Time) bool {
 		m.outcome = m.byHand()
 	case m.root.phase == done && m.root.back == ahead:
 		return m.succeed(now)
-	case m.root.back == undone && len(m.halted) == 0 && m.running == 0 && len(m.limbo) == 0:
+	case m.root.back == undone && len(m.halted) == 0 && m.passed == 0 && m.running == 0 && len(m.limbo) == 0:
 		m.outcome = m.failedWith(Compensated)
 	}
 	return true
@@ -115,7 +115,8 @@ func (m *Machine) succeed(now time.Time) bool {
 	}
 	switch {
 	case err == nil:
-		m.outcome = &Outcome{End: Succeeded, Value: data, Out: out}
+		m.ending = Outcome{End: Succeeded, Value: data, Out: out}
+		m.outcome = &m.ending
 		return true
 	case m.pivoted || isBroken(err):
 		m.broken = err
@@ -196,7 +197,7 @@ func (m *Machine) undoResults() []UndoResult {
 	all := append([]UndoResult(nil), m.undos...)
 	for _, i := range m.halted {
 		if i.phase != open {
-			all = append(all, UndoResult{Path: i.Path(), Err: m.errorOf(i)})
+			all = append(all, UndoResult{Path: i.Path(), Err: m.undoErrorOf(i)})
 		}
 	}
 	return all
@@ -217,17 +218,20 @@ func (m *Machine) kept() (paths []string) {
 	return paths
 }
 
-// errorOf is the last error of i as it was recorded.
+// errorOf is the last error of i on its way forward.
 func (m *Machine) errorOf(i *inst) error {
-	t := i.trouble
-	switch {
-	case t == nil:
+	if i.trouble == nil {
 		return nil
-	case t.errData != nil:
-		return m.env.Errors.Decode(t.errData)
-	default:
-		return t.err
 	}
+	return m.decodeError(i.trouble.failure)
+}
+
+// undoErrorOf is the last error of the undo of i.
+func (m *Machine) undoErrorOf(i *inst) error {
+	if i.trouble == nil {
+		return nil
+	}
+	return m.decodeError(i.trouble.undoing)
 }
 
 // causeOf is why i goes back.

@@ -139,7 +139,7 @@ func (w *world) awaited(s *stored) (names []string) {
 	defer m.Release()
 	for _, n := range m.Nodes() {
 		if n.Kind == plan.Wait && n.State == "open" {
-			names = append(names, signalAt(w.progs[s.Flow].Def.Root, "", n.Path))
+			names = append(names, signalAt(w.progs[s.Flow].Def.Root, n.Path))
 		}
 	}
 	return names

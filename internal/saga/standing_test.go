@@ -11,7 +11,7 @@ import (
 // standing is what a journal says of one step.
 type standing struct {
 	done, failed, refused bool
-	suspected             bool
+	begun                 bool // a child
 	undone, skipped       int
 	stuck                 bool
 	out                   []byte // recorded output
@@ -24,7 +24,9 @@ func (s *standing) mayRun() bool { return !s.done && !s.failed && !s.refused }
 func (s *standing) mayUndo() bool { return (s.done || s.failed) && s.undone == 0 && s.skipped == 0 }
 
 // owes says that an effect is there, or may be, which has not been undone.
-func (s *standing) owes() bool { return s.mayUndo() }
+func (s *standing) owes() bool {
+	return (s.done || s.failed || s.begun) && s.undone == 0 && s.skipped == 0
+}
 
 func (s *stored) at(path string) *standing {
 	if s.paths[path] == nil {
@@ -44,6 +46,7 @@ func (w *world) learn(s *stored, e broker.Entry) {
 		w.fail("%s: %v", s.ID, err)
 	}
 	s.facts = append(s.facts, f)
+	w.logf("%s: %v %s%s", s.ID, f.Kind, f.Path, detail(&f))
 	at := s.at(f.Path)
 	switch f.Kind {
 	case saga.Done:
@@ -68,7 +71,23 @@ func (w *world) learn(s *stored, e broker.Entry) {
 		at.stuck = false
 	case saga.Stuck:
 		at.stuck = true
+	case saga.Begun:
+		at.begun = true
+	case saga.Reply:
+		w.learnReply(s, at, f)
 	}
+}
+
+func (w *world) learnReply(s *stored, at *standing, f saga.Fact) {
+	o, err := saga.DecodeOutcome(f.Out)
+	if err != nil {
+		w.fail("%s: %v", s.ID, err)
+	}
+	if o.End == saga.Succeeded {
+		at.done, at.out = true, o.Value
+		return
+	}
+	at.undone++
 }
 
 func (w *world) once(s *stored, f saga.Fact, ok bool) {
@@ -104,9 +123,12 @@ func (w *world) checkStart(c *call) {
 // checkOrder looks whether everything that was done after a step is undone before it.
 func (w *world) checkOrder(c *call) {
 	s := c.saved
-	places := s.places(w)
+	here, inOrder := w.place(s, c.what.Path), w.settings(s).UndoInOrder
 	for path, at := range s.paths {
-		if path != c.what.Path && at.owes() && !at.stuck && places[path].follows(places[c.what.Path], w.settings(s).UndoInOrder) && places[path].undoes {
+		if !at.owes() || at.stuck {
+			continue
+		}
+		if there := w.place(s, path); there.undoes() && there.follows(here, inOrder) {
 			w.fail("%s: %v begins before the undo of %s", s.ID, c, path)
 		}
 	}

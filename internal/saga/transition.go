@@ -22,15 +22,16 @@ func (m *Machine) Transition(now time.Time) (broker.Transition, bool) {
 // GiveBack is the transition that leaves the saga to others, while attempts may still run here.
 func (m *Machine) GiveBack(now time.Time) broker.Transition {
 	t := broker.Transition{ID: m.id, Rev: m.rev, Next: broker.GiveBack}
-	m.doubtRunning(m.root, now)
+	m.doubtRunning(now)
 	m.complete(&t, now)
 	return t
 }
 
-func (m *Machine) doubtRunning(i *inst, now time.Time) {
-	i.walk(func(i *inst) {
+// doubtRunning records that attempts run of which this machine will not hear.
+func (m *Machine) doubtRunning(now time.Time) {
+	m.root.walk(func(i *inst) {
 		if i.running && !i.noted && i.phase == open {
-			m.record(i, &Fact{Kind: Suspect, In: m.inBytes(i)}, now)
+			m.record(i, &Fact{Kind: Suspect, In: i.unsavedIn()}, now)
 		}
 	})
 }
@@ -43,6 +44,7 @@ func (m *Machine) complete(t *broker.Transition, now time.Time) {
 func (m *Machine) way(t *broker.Transition, now time.Time) {
 	switch {
 	case m.broken != nil:
+		m.doubtRunning(now)
 		t.Next = broker.Bury
 		t.Outcome = m.failedWith(DeadLetter).Append(nil)
 	case m.outcome != nil:
@@ -55,7 +57,8 @@ func (m *Machine) way(t *broker.Transition, now time.Time) {
 // finish ends the saga, or holds it for its parent.
 func (m *Machine) finish(t *broker.Transition) {
 	o := m.outcome
-	t.Outcome, t.Keep = o.Append(nil), m.env.Keep
+	m.bufs.outcome = o.Append(m.bufs.outcome[:0])
+	t.Outcome, t.Keep = m.bufs.outcome, m.env.Keep
 	t.Next = broker.Finish
 	if m.header.Parent != "" {
 		m.reply(t.Outcome)
@@ -143,11 +146,11 @@ func (m *Machine) recordDirty(now time.Time) {
 		t.dirty = false
 		switch {
 		case i.phase == open && i.back == ahead && !i.cancelled && t.next.After(now):
-			m.tried(i, &Fact{Kind: Tried, Attempts: i.attempts, Suspect: i.suspect, Due: t.next, err: t.err}, now)
+			m.tried(i, &Fact{Kind: Tried, Attempts: i.attempts, Suspect: i.suspect, In: i.unsavedIn(), Due: t.next, err: t.failure.err}, now)
 		case i.back == undoing && i.phase != open && !i.halted && t.next.After(now):
-			m.tried(i, &Fact{Kind: Tried, Flag: true, Attempts: t.undos, Due: t.next, err: t.err}, now)
+			m.tried(i, &Fact{Kind: Tried, Flag: true, Attempts: t.undos, Due: t.next, err: t.undoing.err}, now)
 		case i.phase == open && i.suspect && !i.noted:
-			m.record(i, &Fact{Kind: Suspect, In: m.inBytes(i)}, now)
+			m.record(i, &Fact{Kind: Suspect, In: i.unsavedIn()}, now)
 		}
 	}
 }

@@ -219,7 +219,7 @@ func (w *world) own(s *stored, m *saga.Machine) {
 	s.state = broker.Owned
 	s.owner = &process{m: m, pures: -1}
 	s.owner.inbox = slices.Clone(s.Mail)
-	m.OnFact = func(f *saga.Fact) { w.logf("%s: %v %s%s", s.ID, f.Kind, f.Path, detail(f)) }
+	w.checkPure(s)
 }
 
 func detail(f *saga.Fact) (d string) {

@@ -1,0 +1,87 @@
+package saga_test
+
+import (
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/skald-go/skald/broker"
+	"github.com/skald-go/skald/internal/saga"
+)
+
+// simulate runs one random saga among random faults, to its end.
+func simulate(d dice, fatal func(string, ...any)) *world {
+	w := newWorld(d, fatal)
+	if d.n(4) == 3 {
+		simulateOf[box](w, box{N: uint64(d.n(1000))})
+	} else {
+		simulateOf[num](w, num(d.n(1000)))
+	}
+	return w
+}
+
+func simulateOf[T value[T]](w *world, input T) {
+	d := w.dice
+	g := newMaker[T](d, &w.pures)
+	w.serve(erased(g.saga("main", where{})))
+	w.env.DecodeAll = d.n(2) == 1
+	if d.n(2) == 1 {
+		w.env.Moment = 0
+	}
+	w.faults = d.n(16)
+	w.flaky = flaky{crash: 30, giveBack: 40, twice: 6, abandon: 5, time: 12}
+	w.answers = w.roll
+	w.start("main", "m", input)
+	for w.run(); w.nudge(input.mix("signal")); w.run() {
+	}
+	w.bank.settle()
+	w.checkEnd()
+}
+
+// nudge does what a person or the world has to do when nothing goes on by itself. It says false if everything has ended.
+func (w *world) nudge(signal any) bool {
+	for _, s := range w.buried() {
+		w.faults = 0
+		w.decide(s)
+		return true
+	}
+	for _, id := range w.ids {
+		s := w.stored[id]
+		if s.state == broker.Parked {
+			for _, name := range w.awaited(s) {
+				data, _ := payloads{}.Marshal(signal)
+				w.post(id, saga.EventSignal, name, data)
+				return true
+			}
+		}
+	}
+	for _, id := range w.ids {
+		if s := w.stored[id]; s.state != broker.Finished {
+			w.fail("%s is left, %v, and nothing will ever happen to it", id, s.state)
+		}
+	}
+	return false
+}
+
+// decide is what a person does with a dead letter.
+func (w *world) decide(s *stored) {
+	note := saga.Note{Who: "ann", Why: "because"}
+	w.resolve(s, saga.EventRelay, "", note)
+}
+
+func (w *world) checkEnd() {}
+
+func TestSimulation(t *testing.T) {
+	n := uint64(2000)
+	for seed := range n {
+		simulate(newSeeded(seed), func(format string, args ...any) {
+			t.Helper()
+			t.Logf("seed %d", seed)
+			t.Fatalf(format, args...)
+		})
+	}
+}
+
+func TestSimulationRapid(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) { simulate(drawn{t}, t.Fatalf) })
+}
