@@ -1,0 +1,134 @@
+// Package brokertest proves that a broker keeps the contract of package broker. A broker's own test is one call:
+//
+//	func TestBroker(t *testing.T) {
+//		brokertest.Run(t, brokertest.Harness{
+//			New:     func(t *testing.T, l brokertest.Limits) broker.Broker { return inmem.New(...) },
+//			Kill:    func(t *testing.T, b broker.Broker, w broker.Worker) { b.(*inmem.Broker).Kill(w) },
+//			Virtual: true,
+//		})
+//	}
+//
+// # Cases
+//
+// Every case runs three times: plainly; with the reply of every call lost once, and the call repeated; and with every
+// call made twice. In the last two a wrapper of package brokerfault stands between the case and the broker.
+//
+//   - start: a start is stored and handed out; a repeated start changes nothing; another saga's ID is a conflict; a
+//     worker owns what it starts; what a dead worker starts is queued; the backlog is limited; bytes are copied
+//   - receive: flows and versions; oldest first; no more than room; a blocked worker wakes; workers share; a wait
+//     that ends loses nothing; each saga wakes a worker that takes it
+//   - commit: the journal grows; a resent commit is acknowledged, after each way on; a stale commit; a fenced commit;
+//     a refused commit leaves no trace; messages are sent with a commit, once; a child that exists stays as it is
+//   - lease: takeover after the lease and not before; takeovers are counted; a worker that leaves gives back; a saga
+//     that is given back; a rejected saga; a stranded saga; a dead worker's calls end
+//   - park: by time; until the past; by mail; crossing with mail; with mail in the commit's own message
+//   - mail: for an owned saga; before the start; once; in order; for a finished saga; early mail is kept for a time,
+//     and not without limit
+//   - end: watched before, after, twice and no longer; a held saga is released; a held saga wakes; a buried saga is
+//     resolved; a buried saga keeps its mail; a finished saga is forgotten
+//   - read: lookup; list in order, selected, from a place, in part; statistics
+//   - close: blocked calls end; later calls fail; in the middle of everything; a call whose time is up
+//
+// Besides there are a property test of random operations against a model, with seeds that can be replayed
+// (-rapid.seed, -rapid.checks), and a stress test of many goroutines, for the race detector.
+package brokertest
+
+import (
+	"cmp"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/skald-go/skald/broker"
+	"github.com/skald-go/skald/broker/brokerfault"
+)
+
+// Harness is what the suite needs to know of a broker.
+type Harness struct {
+	// New makes an empty broker. The suite closes it.
+	New func(t *testing.T, l Limits) broker.Broker
+
+	// Kill makes the process of w, a worker of b, die without a word.
+	Kill func(t *testing.T, b broker.Broker, w broker.Worker)
+
+	// Virtual runs each case in a testing/synctest bubble, where waiting takes no time.
+	Virtual bool
+
+	// Lease is what workers join with: 10 s by default.
+	Lease time.Duration
+
+	// Slack is by how much a takeover may be earlier than a lease after the death, because the lease counts from
+	// the last sign of life.
+	Slack time.Duration
+
+	// Patience is how long the suite waits for what must happen: 10 leases by default.
+	Patience time.Duration
+
+	// Moment is how long the suite watches that something does not happen: 50 ms by default.
+	Moment time.Duration
+}
+
+// Limits are options of a broker that some cases need. Zero fields are the broker's defaults.
+type Limits struct {
+	Backlog   int           // of ready sagas
+	EarlyFor  time.Duration // how long mail waits for the start of its saga
+	EarlyMail int           // how many such events are kept
+}
+
+// Run runs all cases, the property test and the stress test as subtests of t.
+func Run(t *testing.T, h Harness) {
+	h.Lease = cmp.Or(h.Lease, 10*time.Second)
+	h.Patience = cmp.Or(h.Patience, 10*h.Lease)
+	h.Moment = cmp.Or(h.Moment, 50*time.Millisecond)
+	for _, c := range cases() {
+		t.Run(c.name, func(t *testing.T) {
+			for _, m := range modes() {
+				t.Run(m.name, func(t *testing.T) { c.in(t, h, m) })
+			}
+		})
+	}
+	t.Run("random operations", func(t *testing.T) { randomOperations(t, h) })
+	t.Run("stress", func(t *testing.T) { stress(t, h) })
+}
+
+// testCase is one thing that a broker must do.
+type testCase struct {
+	name   string
+	run    func(*suite)
+	limits Limits
+}
+
+func cases() []testCase {
+	return slices.Concat(startCases(), receiveCases(), commitCases(), leaseCases(), parkCases(), mailCases(), endCases(),
+		readCases(), closeCases())
+}
+
+// mode is what happens to the calls of a case.
+type mode struct {
+	name  string
+	rules []brokerfault.Rule
+}
+
+func modes() []mode {
+	return []mode{
+		{"plain", nil},
+		{"reply lost", []brokerfault.Rule{{Try: 1, Fault: brokerfault.Lose}}},
+		{"sent twice", []brokerfault.Rule{{Fault: brokerfault.Repeat}}},
+	}
+}
+
+func (c testCase) in(t *testing.T, h Harness, m mode) {
+	h.bubble(t, func(t *testing.T) {
+		c.run(newSuite(t, t, h, c.limits, brokerfault.Options{Rules: m.rules}))
+	})
+}
+
+// bubble runs f in a bubble of its own if time is virtual.
+func (h Harness) bubble(t *testing.T, f func(*testing.T)) {
+	if h.Virtual {
+		synctest.Test(t, f)
+		return
+	}
+	f(t)
+}
