@@ -10,7 +10,7 @@ import (
 const (
 	noteBytes = 256 // of what went wrong
 	kindBytes = 256 // of a type's name
-	mostIs    = 16  // answers of one Is method
+	mostIs    = 32  // answers of one Is method
 	panicked  = "Error panicked: "
 )
 
@@ -59,6 +59,7 @@ func (e *encoding) askable(n *node) bool {
 
 func (e *encoding) askTyped(n *node) {
 	switch {
+	case n.text != "": // it was kept
 	case !e.askable(n):
 		n.text = unasked(n)
 	case n.foreign:

@@ -189,3 +189,45 @@ func BenchmarkTree(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkEntries shows that the number of registered entries does not matter.
+func BenchmarkEntries(b *testing.B) {
+	tree := measured()
+	for _, n := range []int{10, 10_000} {
+		codec := shop().With(numbered(n)...)
+		data := codec.Encode(tree)
+		b.Run(fmt.Sprintf("encode/%d", n), func(b *testing.B) {
+			for b.Loop() {
+				_ = codec.Encode(tree)
+			}
+		})
+		b.Run(fmt.Sprintf("decode/%d", n), func(b *testing.B) {
+			for b.Loop() {
+				_ = codec.Decode(data)
+			}
+		})
+	}
+}
+
+// BenchmarkKinds shows what other errors cost, from error to bytes.
+func BenchmarkKinds(b *testing.B) {
+	codec := app()
+	passing := new(errcodec.Codec).Decode(codec.Encode(&stage{"pay", &status{7, "typed"}}))
+	for name, err := range map[string]error{
+		"sentinel":          errDeclined,
+		"wrapped sentinel":  fmt.Errorf("a: %w", errDeclined),
+		"typed":             &status{7, "typed"},
+		"foreign":           stranger{"strange"},
+		"foreign with Is":   strangeIs{errDeclined},
+		"wrapped foreign":   fmt.Errorf("a: %w", stranger{"strange"}),
+		"foreign wrapper":   &strangeWrap{"a: ", stranger{"strange"}},
+		"opaque, passed on": passing,
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				_ = codec.Encode(err)
+			}
+		})
+	}
+}

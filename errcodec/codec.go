@@ -3,13 +3,14 @@ package errcodec
 import "sync"
 
 // Codec turns errors into bytes and back. It is immutable, and safe for use by
-// any number of goroutines. A nil *Codec knows the standard entries.
+// any number of goroutines. A nil *Codec and the zero Codec know the standard
+// entries.
 type Codec struct {
 	registry
 	scratch *sync.Pool // of *encoding
 }
 
-// standard is what a nil *Codec is.
+// standard is what nil and the zero Codec are.
 var standard = sync.OnceValue(func() *Codec { return New() })
 
 // New makes a codec that knows the standard entries and these.
@@ -40,7 +41,7 @@ func newCodec(r registry) *Codec {
 }
 
 func (c *Codec) orStandard() *Codec {
-	if c == nil {
+	if c == nil || c.scratch == nil {
 		return standard()
 	}
 	return c

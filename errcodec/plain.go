@@ -23,11 +23,12 @@ func (j *joined) Unwrap() []error { return j.causes }
 // kept holds a decoded error of a type that does not unwrap to the causes it
 // was sent with.
 type kept struct {
+	text   string // as it was sent, since err may have lost what it says
 	err    error
 	causes causes
 }
 
-func (k *kept) Error() string   { return k.err.Error() }
+func (k *kept) Error() string   { return k.text }
 func (k *kept) Unwrap() []error { return append([]error{k.err}, k.causes.list()...) }
 
 // causes are what an error unwraps to: nothing, one or a list.

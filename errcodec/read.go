@@ -208,7 +208,7 @@ func (d *decoding) typed(entry *Entry, n named) (err error, why string) {
 	case err == nil || entry.isNil(err):
 		return nil, fmt.Sprintf("decoding %v gave nil", entry.typ)
 	case entry.leaf && n.causes.kind != shapeLeaf && causesOf(err).kind == shapeLeaf:
-		return &kept{err: err, causes: n.causes}, ""
+		return &kept{text: n.text, err: err, causes: n.causes}, ""
 	}
 	return err, ""
 }

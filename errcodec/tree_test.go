@@ -127,7 +127,7 @@ func appEntries() []errcodec.Entry {
 			return code(n), err
 		}),
 		errcodec.Type("app.status", func(enc *msgpack.Encoder, s *status) error {
-			return enc.EncodeMulti(s.number, s.text)
+			return errors.Join(enc.EncodeInt(int64(s.number)), enc.EncodeString(s.text))
 		}, func(dec *msgpack.Decoder) (*status, error) {
 			s := new(status)
 			return s, dec.DecodeMulti(&s.number, &s.text)

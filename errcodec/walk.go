@@ -86,6 +86,7 @@ func (e *encoding) visitForeign(i int, err error) {
 }
 
 func (e *encoding) visitKept(i int, k *kept) {
+	e.nodes[i].err, e.nodes[i].text = k.err, k.text
 	e.classify(i, k.err)
 	if e.nodes[i].shape == shapeLeaf {
 		e.attach(i, k.causes)

@@ -1,0 +1,5 @@
+//go:build !race
+
+package errcodec_test
+
+const raceEnabled = false
