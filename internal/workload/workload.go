@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/skald-go/skald/errcodec"
 	"github.com/skald-go/skald/flow"
@@ -41,17 +42,30 @@ type (
 // ErrNoCourier is why Failing fails.
 var ErrNoCourier = errors.New("workload: no courier")
 
-// Success ends with a Label; Rollback fails in its third step, and undoes two.
+// Success ends with a Label. Rollback fails in its third step, and undoes two. Timeouts is Success with steps that
+// derive a context with a timeout of their own, as a client of a service does.
 var (
-	Success  = order("order", ship)
-	Rollback = order("rollback", noCourier)
+	Success  = order("order", reserve, charge, ship)
+	Rollback = order("rollback", reserve, charge, noCourier)
+	Timeouts = order("timeouts", hurried(reserve), hurried(charge), hurried(ship))
 )
 
-func order(name string, last func(context.Context, Payment) (Label, error)) flow.Flow[Order, Label] {
+// do is what a step does.
+type do[I, O any] = func(context.Context, I) (O, error)
+
+func order(name string, first do[Order, Hold], second do[Hold, Payment], third do[Payment, Label]) flow.Flow[Order, Label] {
 	return flow.New[Order](name).
-		Then(step.New("reserve", reserve).Compensate(undo[Order, Hold])).
-		Then(step.New("charge", charge).Compensate(undo[Hold, Payment])).
-		Then(step.New("ship", last).Compensate(undo[Payment, Label]))
+		Then(step.New("reserve", first).Compensate(undo[Order, Hold]).Timeout(10 * time.Second)).
+		Then(step.New("charge", second).Compensate(undo[Hold, Payment]).Timeout(10 * time.Second)).
+		Then(step.New("ship", third).Compensate(undo[Payment, Label]).Timeout(10 * time.Second))
+}
+
+func hurried[I, O any](f do[I, O]) do[I, O] {
+	return func(ctx context.Context, in I) (O, error) {
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		return f(ctx, in)
+	}
 }
 
 // Input is about 200 bytes when it is encoded.

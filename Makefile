@@ -1,0 +1,50 @@
+# Skald. `make` alone says what there is to make.
+
+# The toolchain that go.mod names: an older go fetches it from the module proxy by itself.
+export GOTOOLCHAIN := go1.27.3
+export CGO_ENABLED ?= 1
+
+GO          ?= go
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME    ?= 60s
+MODULES     := $(patsubst %/go.mod,%,$(wildcard */*/go.mod))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo quickstart test lint fmt fuzz bench cover mutants
+
+help: ## say what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## run the pet shop, the main example, in memory
+	@$(GO) run ./examples/petshop
+
+quickstart: ## run the first saga of the README
+	@$(GO) run ./examples/quickstart
+
+test: ## run all tests, with the race detector
+	$(GO) test -race -timeout 10m ./...
+	@for dir in $(MODULES); do (cd $$dir && $(GO) test -race ./...) || exit 1; done
+
+lint: ## check format, vet, staticcheck and go.mod
+	@files=$$($(GO) list -f '{{range .GoFiles}}{{$$.Dir}}/{{.}} {{end}}{{range .TestGoFiles}}{{$$.Dir}}/{{.}} {{end}}{{range .XTestGoFiles}}{{$$.Dir}}/{{.}} {{end}}' ./... ) && \
+	  unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l $$files) && \
+	  if [ -n "$$unformatted" ]; then echo "not formatted (run make fmt):"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	$(GO) mod tidy -diff
+	@for dir in $(MODULES); do (cd $$dir && $(GO) vet ./... && $(GO) mod tidy -diff) || exit 1; done
+
+fmt: ## format the code
+	$(GO) fmt ./...
+
+fuzz: ## run every fuzz target for FUZZTIME (60s)
+	@scripts/fuzz $(FUZZTIME)
+
+bench: ## measure sagas in memory, and print one table
+	$(GO) run ./internal/bench
+
+cover: ## print how much of each package the tests reach
+	@scripts/cover
+
+mutants: ## plant known mistakes one at a time, and show which test finds each
+	$(GO) run ./internal/mutants

@@ -1,0 +1,156 @@
+// Command mutants plants known mistakes in a copy of the code, one at a time, and shows which test finds each. A mistake that no
+// test finds, and a patch that does not apply any more, is a failure.
+//
+// A mutant is a file in patches/: a line "mutant: what is wrong", a line "test: arguments of go test", and a diff.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+type mutant struct {
+	file, what string
+	test       []string
+}
+
+func main() {
+	only := flag.String("only", "", "run the mutants whose file names contain this")
+	flag.Parse()
+	if err := run(*only); err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+		os.Exit(1)
+	}
+}
+
+func run(only string) error {
+	files, err := filepath.Glob("internal/mutants/patches/*.patch")
+	if err != nil || len(files) == 0 {
+		return fmt.Errorf("no patches: run this in the root of the module (%v)", err)
+	}
+	tree, err := os.MkdirTemp("", "skald-mutants-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tree)
+	if err := copyTree(".", tree); err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "mutant\tkilled by\tafter")
+	alive, total := 0, 0
+	for _, file := range files {
+		if !strings.Contains(file, only) {
+			continue
+		}
+		m, err := read(file)
+		if err != nil {
+			return err
+		}
+		total++
+		start := time.Now()
+		killer, err := m.try(tree)
+		if err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		if killer == "" {
+			alive++
+			killer = "NOBODY"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%v\n", m.what, killer, time.Since(start).Round(100*time.Millisecond))
+		w.Flush()
+	}
+	if alive > 0 {
+		return fmt.Errorf("%d of %d mutants live", alive, total)
+	}
+	fmt.Printf("all %d mutants are killed\n", total)
+	return nil
+}
+
+func read(file string) (mutant, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return mutant{}, err
+	}
+	abs, err := filepath.Abs(file)
+	if err != nil {
+		return mutant{}, err
+	}
+	m := mutant{file: abs}
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	for lines.Scan() {
+		if what, ok := strings.CutPrefix(lines.Text(), "mutant: "); ok {
+			m.what = what
+		}
+		if test, ok := strings.CutPrefix(lines.Text(), "test: "); ok {
+			m.test = strings.Fields(test)
+		}
+	}
+	if m.what == "" || len(m.test) == 0 {
+		return m, fmt.Errorf("%s: it needs a line \"mutant: …\" and a line \"test: …\"", file)
+	}
+	return m, lines.Err()
+}
+
+// try plants m in tree, runs its tests, and takes it out again. It gives the first test that failed, or "".
+func (m mutant) try(tree string) (string, error) {
+	if out, err := command(tree, "git", "apply", "--recount", m.file); err != nil {
+		return "", fmt.Errorf("the patch does not apply any more: %s", out)
+	}
+	out, failed := command(tree, "go", append([]string{"test", "-timeout", "3m"}, m.test...)...)
+	if back, err := command(tree, "git", "apply", "--recount", "-R", m.file); err != nil {
+		return "", fmt.Errorf("the patch cannot be taken out: %s", back)
+	}
+	if failed == nil {
+		return "", nil
+	}
+	if built := regexp.MustCompile(`(?m)\[(build|setup) failed\]|cannot find package`).FindString(out); built != "" {
+		return "", fmt.Errorf("the mutant does not build:\n%s", out)
+	}
+	if name := regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`).FindStringSubmatch(out); name != nil {
+		return name[1], nil
+	}
+	if stop := regexp.MustCompile(`(?m)^(panic: test timed out|panic: .{0,60}|fatal error: .{0,60})`).FindString(out); stop != "" {
+		return stop, nil
+	}
+	return "", fmt.Errorf("go test failed without a failing test:\n%s", out)
+}
+
+func command(dir, name string, args ...string) (string, error) {
+	cmd := exec.Command(name, args...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func copyTree(from, to string) error {
+	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, path)
+		switch {
+		case entry.IsDir() && entry.Name() == ".git":
+			return filepath.SkipDir
+		case entry.IsDir():
+			return os.MkdirAll(target, 0o755)
+		case !entry.Type().IsRegular():
+			return nil
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(target, data, 0o644)
+	})
+}
