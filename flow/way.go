@@ -12,23 +12,24 @@ func (p place) checkPaths(def *plan.Def) {
 	kinds := map[string]plan.Kind{}
 	for path, n := range def.Nodes() {
 		if other, ok := kinds[path]; ok {
-			p.panicf("two parts have the path %q, %s and %s: give one of them another name with As", path, words[other], words[n.Kind])
+			p.panicf("two parts have the path %q, %s and %s: give one of them another name with As", path, word(other), word(n.Kind))
 		}
 		kinds[path] = n.Kind
 	}
 }
 
-var words = map[plan.Kind]string{
-	plan.Step:   "a step",
-	plan.Seq:    "a flow",
-	plan.Choice: "a choice",
-	plan.All:    "a group of parallel parts",
-	plan.Each:   "an Each",
-	plan.Race:   "a Race",
-	plan.Loop:   "a Loop",
-	plan.Delay:  "a Delay",
-	plan.Wait:   "a Wait",
-	plan.Child:  "a child",
+// word is how a part is called in messages.
+func word(k plan.Kind) string {
+	switch k {
+	case plan.Seq:
+		return "a flow"
+	case plan.All:
+		return "a group of parallel parts"
+	case plan.Each:
+		return "an each"
+	default:
+		return "a " + k.String()
+	}
 }
 
 // way checks where pivots and undos stand, on every way that a saga may take.
@@ -98,7 +99,7 @@ func (w way) arms(n *plan.Node, path, pivot string) string {
 func (w way) noPivotIn(n *plan.Node, path string) {
 	for _, kid := range n.Kids {
 		if pivot, ok := first(kid, plan.Under(n.Inside(path), kid.Name), isPivot); ok {
-			w.at.panicf("the pivot %q stands inside %s, %q: put it into the main sequence, or into every arm of an If or Switch there", pivot, words[n.Kind], path)
+			w.at.panicf("the pivot %q stands inside %s, %q: put it into the main sequence, or into every arm of an If or Switch there", pivot, word(n.Kind), path)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"math/big"
 	"net/netip"
 	"net/url"
+	"reflect"
 	"testing"
 	"time"
 	"unsafe"
@@ -92,6 +93,11 @@ func TestTypesThatComeBackWhole(t *testing.T) {
 			n noise
 			A int
 		}](),
+		"omitted when empty": TypeOf[struct {
+			A plain     `msgpack:",omitempty"`
+			B time.Time `msgpack:",omitempty"`
+			C uuid.UUID `msgpack:",omitempty"`
+		}](),
 		"renamed": TypeOf[struct {
 			A int `msgpack:"b" json:"b"`
 			B int `msgpack:"a" json:"a"`
@@ -156,10 +162,10 @@ func TestTypesThatWouldLoseSomething(t *testing.T) {
 			A int `msgpack:"x"`
 			B int `msgpack:"x"`
 		}](), "are both stored as \"x\""},
-		"one JSON tag twice": {TypeOf[struct {
-			A int `json:"x"`
-			B int `json:"x"`
-		}](), "are both stored as \"x\": give one of them another name (with a JSON codec)"},
+		"one JSON tag twice": {&Type{Go: reflect.StructOf([]reflect.StructField{
+			{Name: "A", Type: reflect.TypeFor[int](), Tag: `json:"x"`},
+			{Name: "B", Type: reflect.TypeFor[int](), Tag: `json:"x"`},
+		})}, "are both stored as \"x\": give one of them another name (with a JSON codec)"},
 		"a tag and a name": {TypeOf[struct {
 			A int `msgpack:"B"`
 			B int
@@ -177,7 +183,11 @@ func TestTypesThatWouldLoseSomething(t *testing.T) {
 		"bool as key":              {TypeOf[map[bool]int](), "map[bool]int[key] is a bool, which cannot come back as a key: use a string, an integer, or what marshals itself as text"},
 		"struct as key":            {TypeOf[map[pair]int](), "[key] is a plan.pair, which cannot come back as a key"},
 		"pointer as key":           {TypeOf[map[*big.Int]int](), "[key] is a *big.Int, which cannot come back as a key"},
-		"generic":                  {TypeOf[box[any]](), "box.It is an interface"},
+		"omitted always": {TypeOf[struct {
+			Price money `msgpack:",omitempty"`
+		}](), ".Price is tagged omitempty, and msgpack takes every plan.money for empty: give plan.money an IsZero method or leave omitempty out"},
+		"bytes of its own": {TypeOf[[2]byt](), "[2]plan.byt is a [2]plan.byt, which msgpack cannot write: use bytes"},
+		"generic":          {TypeOf[box[any]](), "box.It is an interface"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := c.typ.Check()
