@@ -120,6 +120,7 @@ func TestTypesKnowWhetherTheirValuesAreShared(t *testing.T) {
 		"map":              {TypeOf[map[int]int](), true},
 		"pointer":          {TypeOf[*int](), true},
 		"pointer deep in":  {TypeOf[struct{ In node }](), true},
+		"time":             {TypeOf[struct{ At time.Time }](), false},
 		"nothing referred": {TypeOf[struct{ In plain }](), false},
 	} {
 		t.Run(name, func(t *testing.T) { require.Equal(t, c.want, c.typ.Shared) })

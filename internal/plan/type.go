@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"reflect"
+	"time"
 )
 
 // Codec turns payloads into bytes and back.
@@ -87,6 +88,9 @@ func byPointer(t reflect.Type) bool {
 }
 
 func shares(t reflect.Type) bool {
+	if t == reflect.TypeFor[time.Time]() {
+		return false // what its pointer refers to is never written
+	}
 	switch t.Kind() {
 	case reflect.Struct:
 		for field := range t.Fields() {
