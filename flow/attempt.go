@@ -156,7 +156,7 @@ func (a *attempt) call() {
 		}
 	}()
 	if a.what.Undo {
-		a.failed = a.what.Spec.Undo(a, a.what.Effect)
+		a.failed = a.what.Spec.Undo(a, *a.what.Effect)
 	} else {
 		a.out, a.failed = a.what.Spec.Do(a, a.what.In)
 	}

@@ -23,7 +23,6 @@ type run struct {
 	served *served
 	record *broker.Record // to be loaded; nil when machine is set
 	m      *saga.Machine
-	own    saga.Machine // m of a saga that was started here
 	base   context.Context
 
 	driving bool
@@ -317,7 +316,6 @@ func (r *run) close() {
 	if m != nil {
 		m.Release()
 	}
-	r.own = saga.Machine{}
 	r.e.freed()
 	r.detach()
 }

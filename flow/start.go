@@ -168,8 +168,7 @@ func (e *Engine) startHere(ctx context.Context, r *run, spec broker.Start, heade
 		}
 		return e.attached(spec, r.def), nil
 	}
-	r.own.Init(&e.env, r.served.prog, r.id, header, in)
-	r.m = &r.own
+	r.m = saga.New(&e.env, r.served.prog, r.id, header, in)
 	r.base = e.extract(header.Headers)
 	r.mail = append(r.mail, started.Mail...)
 	e.submit(task{run: r})

@@ -16,8 +16,8 @@ type Attempt struct {
 	Number int // 1 is the first
 	Undo   bool
 	Spec   *plan.StepSpec
-	In     any         // of a step
-	Effect plan.Effect // of an undo
+	In     any          // of a step
+	Effect *plan.Effect // of an undo
 }
 
 // Is says whether a and b are attempts of the same node.

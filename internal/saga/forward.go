@@ -30,6 +30,16 @@ func (m *Machine) alloc() *inst {
 	return &m.arena[len(m.arena)-1]
 }
 
+// kids gives room for n of them.
+func (m *Machine) kids(n int) []*inst {
+	if cap(m.slots)-len(m.slots) < n {
+		m.slots = make([]*inst, 0, max(16, n))
+	}
+	from := len(m.slots)
+	m.slots = m.slots[:from+n]
+	return m.slots[from : from : from+n]
+}
+
 // begun does what a node does first.
 func (m *Machine) begun(i *inst) {
 	o := i.op
@@ -40,7 +50,7 @@ func (m *Machine) begun(i *inst) {
 	case plan.Step:
 		m.queue(i)
 	case plan.Seq:
-		i.kids = make([]*inst, 0, len(o.kids))
+		i.kids = m.kids(len(o.kids))
 		if len(o.kids) == 0 {
 			m.done(i)
 			return

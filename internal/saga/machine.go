@@ -49,6 +49,7 @@ type Machine struct {
 	input   any
 	hasIn   bool
 	arena   []inst
+	slots   []*inst          // memory of kids
 	index   map[string]*inst // while loading
 	loading bool
 
@@ -91,28 +92,28 @@ type letter struct {
 	taken    bool
 }
 
-// buffers is memory that machines use one after the other.
+// buffers is memory that outlives a machine, for the next one.
 type buffers struct {
 	journal []byte
 	scratch []byte
 	outcome []byte
 	entries []broker.Entry
+	insts   []inst
+	slots   []*inst
 }
 
-var bufferPool = sync.Pool{New: func() any { return new(buffers) }}
+// machines are the ones that were released.
+var machines = sync.Pool{New: func() any { return &Machine{bufs: new(buffers)} }}
 
-const keptBuffer = 64 << 10
+// Machines that became larger than this are not kept.
+const (
+	keptBytes = 64 << 10
+	keptInsts = 64
+)
 
 // New begins a run at revision 1. input is the live value that header.Input encodes; the machine keeps a copy of the bytes.
 func New(env *Env, prog *Program, id string, header Header, input any) *Machine {
-	m := &Machine{}
-	m.Init(env, prog, id, header, input)
-	return m
-}
-
-// Init is New for a Machine that is part of another struct.
-func (m *Machine) Init(env *Env, prog *Program, id string, header Header, input any) {
-	m.init(env, prog, id, header)
+	m := take(env, prog, id, header)
 	m.rev = 1
 	m.bufs.journal = append(m.bufs.journal, header.Input...)
 	m.header.Input = m.bufs.journal[:len(m.bufs.journal):len(m.bufs.journal)]
@@ -120,12 +121,33 @@ func (m *Machine) Init(env *Env, prog *Program, id string, header Header, input 
 		m.input, m.hasIn = input, true
 	}
 	m.begin()
+	return m
 }
 
-func (m *Machine) init(env *Env, prog *Program, id string, header Header) {
+func take(env *Env, prog *Program, id string, header Header) *Machine {
+	m := machines.Get().(*Machine)
 	m.env, m.prog, m.id, m.header = env, prog, id, header
-	m.bufs = bufferPool.Get().(*buffers)
-	m.arena = make([]inst, 0, prog.size)
+	if m.arena = m.bufs.insts; cap(m.arena) < prog.size {
+		m.arena = make([]inst, 0, prog.size)
+	}
+	m.slots = m.bufs.slots
+	return m
+}
+
+// Release gives the machine's memory to others. The machine must not be used afterwards, nor what it gave that
+// is not a value of its own: transitions, journal bytes, the Value of its outcome.
+func (m *Machine) Release() {
+	b := m.bufs
+	if b == nil || cap(b.journal) > keptBytes || cap(b.scratch) > keptBytes || cap(b.outcome) > keptBytes || cap(m.arena) > keptInsts || cap(b.entries) > keptInsts {
+		return
+	}
+	clear(b.entries[:cap(b.entries)])
+	clear(m.arena[:cap(m.arena)])
+	clear(m.slots[:cap(m.slots)])
+	b.journal, b.scratch, b.outcome, b.entries = b.journal[:0], b.scratch[:0], b.outcome[:0], b.entries[:0]
+	b.insts, b.slots = m.arena[:0], m.slots[:0]
+	*m = Machine{bufs: b}
+	machines.Put(m)
 }
 
 func (m *Machine) begin() {
@@ -136,21 +158,6 @@ func (m *Machine) begin() {
 		m.timers.add(m.header.Started.Add(d), nil, slowTimer)
 	}
 	m.root = m.enter(m.prog.root, nil, -1)
-}
-
-// Release gives the machine's memory back. It must not be used afterwards.
-func (m *Machine) Release() {
-	b := m.bufs
-	if b == nil {
-		return
-	}
-	m.bufs = nil
-	if cap(b.journal) > keptBuffer || cap(b.scratch) > keptBuffer {
-		return
-	}
-	clear(b.entries[:cap(b.entries)])
-	b.journal, b.scratch, b.entries = b.journal[:0], b.scratch[:0], b.entries[:0]
-	bufferPool.Put(b)
 }
 
 // ID is the saga's ID.

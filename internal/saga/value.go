@@ -209,7 +209,8 @@ func recordedOut(i *inst) bool {
 }
 
 // effectOf is what the undo of i gets: In and Out as they were recorded, whatever became of the live values since.
-func (m *Machine) effectOf(i *inst) (e plan.Effect, err error) {
+func (m *Machine) effectOf(i *inst) (e *plan.Effect, err error) {
+	e = new(plan.Effect)
 	defer m.caught(i, &err)
 	e.Known = i.phase == done
 	e.Cause = m.causeOf(i)
