@@ -29,12 +29,11 @@ type attempt struct {
 	info step.Info
 	due  time.Time // of the context
 
-	clock    *clock
-	mu       sync.Mutex
-	done     chan struct{}
-	err      error
-	after    []*afterFunc
-	lastCall time.Time // when it is abandoned; set when the context has ended
+	clock *clock
+	mu    sync.Mutex
+	done  chan struct{}
+	err   error
+	after *afterFunc // a list
 
 	out      any
 	failed   error
@@ -42,7 +41,11 @@ type attempt struct {
 	reported bool // run.mu: its outcome is known, by its return or because it was abandoned
 }
 
-type afterFunc struct{ f func() }
+// afterFunc is what is to be called when the context ends.
+type afterFunc struct {
+	f    func()
+	next *afterFunc
+}
 
 var _ context.Context = (*attempt)(nil)
 
@@ -85,17 +88,17 @@ func (a *attempt) AfterFunc(f func()) func() bool {
 		go f()
 		return func() bool { return false }
 	}
-	entry := &afterFunc{f}
-	a.after = append(a.after, entry)
+	entry := &afterFunc{f, a.after}
+	a.after = entry
 	return func() bool { return a.forget(entry) }
 }
 
 func (a *attempt) forget(entry *afterFunc) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for k, e := range a.after {
-		if e == entry {
-			a.after = append(a.after[:k], a.after[k+1:]...)
+	for at := &a.after; *at != nil; at = &(*at).next {
+		if *at == entry {
+			*at = entry.next
 			return true
 		}
 	}
@@ -116,8 +119,8 @@ func (a *attempt) end(err error) {
 	after := a.after
 	a.after = nil
 	a.mu.Unlock()
-	for _, e := range after {
-		go e.f()
+	for ; after != nil; after = after.next {
+		go after.f()
 	}
 }
 

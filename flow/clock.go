@@ -13,12 +13,13 @@ type clock struct {
 	timer *time.Timer
 	rings time.Time // zero: not set
 	now   *attempt
+	last  time.Time // when now is abandoned; zero until its context has ended
 }
 
 func (c *clock) begin(a *attempt) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.now, a.clock = a, c
+	c.now, c.last, a.clock = a, time.Time{}, c
 	c.set(a.due)
 }
 
@@ -45,8 +46,8 @@ func (c *clock) set(t time.Time) {
 func (c *clock) hurry(a *attempt, at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.now == a && a.lastCall.IsZero() {
-		a.lastCall = at
+	if c.now == a && c.last.IsZero() {
+		c.last = at
 		c.set(at)
 	}
 }
@@ -62,10 +63,10 @@ func (c *clock) ring() {
 	}
 	var late, abandoned bool
 	switch {
-	case !a.lastCall.IsZero() && !now.Before(a.lastCall):
+	case !c.last.IsZero() && !now.Before(c.last):
 		abandoned = true
-	case !a.lastCall.IsZero():
-		c.set(a.lastCall)
+	case !c.last.IsZero():
+		c.set(c.last)
 	case !now.Before(a.due):
 		late = true
 	default:

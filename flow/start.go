@@ -79,16 +79,17 @@ func (f Flow[I, O]) Attach(e *Engine, id string) Future[O] {
 }
 
 func (e *Engine) start(ctx context.Context, def *plan.Def, in any, opts []StartOption) (*handle, error) {
-	var s starting
+	b := startBuffers.Get().(*startBuffer)
+	defer b.release()
 	for _, opt := range opts {
-		opt(&s)
+		opt(&b.starting)
 	}
-	if err := s.identify(); err != nil {
+	if err := b.identify(); err != nil {
 		return nil, fmt.Errorf("flow: start a saga of %q: %w", def.Name, err)
 	}
-	h, err := e.startAs(ctx, def, in, &s)
+	h, err := e.startAs(ctx, def, in, b)
 	if err != nil {
-		return nil, fmt.Errorf("flow: start saga %q of %q: %w", s.id, def.Name, translate(err))
+		return nil, fmt.Errorf("flow: start saga %q of %q: %w", b.id, def.Name, translate(err))
 	}
 	return h, nil
 }
@@ -106,11 +107,19 @@ func (s *starting) identify() error {
 }
 
 // startBuffer is memory that starts use one after the other.
-type startBuffer struct{ input, record []byte }
+type startBuffer struct {
+	starting
+	input, record []byte
+}
 
 var startBuffers = sync.Pool{New: func() any { return new(startBuffer) }}
 
-func (e *Engine) startAs(ctx context.Context, def *plan.Def, in any, s *starting) (*handle, error) {
+func (b *startBuffer) release() {
+	b.starting = starting{}
+	startBuffers.Put(b)
+}
+
+func (e *Engine) startAs(ctx context.Context, def *plan.Def, in any, s *startBuffer) (*handle, error) {
 	if e.phase.Load() == ended {
 		return nil, ErrEnded
 	}
@@ -121,19 +130,17 @@ func (e *Engine) startAs(ctx context.Context, def *plan.Def, in any, s *starting
 		p.Inject(ctx, s.headers)
 	}
 	header := saga.Header{Started: time.Now(), Headers: s.headers}
-	b := startBuffers.Get().(*startBuffer)
-	defer startBuffers.Put(b)
 	spec := broker.Start{ID: s.id, Served: broker.Served{Flow: def.Name, Version: def.Version()}}
 	var err error
-	if b.input, spec.Digest, err = e.payloads.AppendDigest(b.input[:0], def.Root.In, in); err != nil {
+	if s.input, spec.Digest, err = e.payloads.AppendDigest(s.input[:0], def.Root.In, in); err != nil {
 		return nil, fmt.Errorf("%w: encode the input, a %v: %w", ErrPayload, def.Root.In, err)
 	}
-	if n := len(b.input); n > e.opts.MaxPayload {
+	if n := len(s.input); n > e.opts.MaxPayload {
 		return nil, fmt.Errorf("%w: the input has %d bytes, Options.MaxPayload is %d", ErrTooLarge, n, e.opts.MaxPayload)
 	}
-	header.Input = b.input
-	b.record = header.Append(b.record[:0])
-	spec.Record = b.record
+	header.Input = s.input
+	s.record = header.Append(s.record[:0])
+	spec.Record = s.record
 	if r := e.localRun(spec, def); r != nil {
 		return e.startHere(ctx, r, spec, header, in)
 	}
