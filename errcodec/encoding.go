@@ -32,7 +32,7 @@ func (e *encoding) append(dst []byte, err error) (result []byte) {
 			result = appendMessage(dst, fmt.Sprintf("errcodec: encoding a %T panicked: %v", err, p))
 		}
 	}()
-	if u, ok := err.(*Unreadable); ok && u != nil && e.codec.redact == nil {
+	if u, ok := err.(*Unreadable); ok && u != nil && e.passes(u) {
 		return append(dst, u.data...)
 	}
 	e.guard = guard{left: e.codec.limits.Patience}
@@ -43,6 +43,11 @@ func (e *encoding) append(dst []byte, err error) (result []byte) {
 	}
 	e.ask(0)
 	return e.fit(dst)
+}
+
+// passes reports whether u may be sent as the bytes that it came from.
+func (e *encoding) passes(u *Unreadable) bool {
+	return e.codec.redact == nil && len(u.data) <= e.codec.limits.Bytes
 }
 
 // appendMessage writes an error that is nothing but a text.

@@ -37,6 +37,7 @@ func requireStable(t *testing.T, codec *errcodec.Codec, data []byte) {
 // something and nothing.
 func FuzzEncode(f *testing.F) {
 	codec, something, nothing := app(), errcodec.New(appEntries()[:4]...), errcodec.New()
+	small := app().With(errcodec.Bounds(errcodec.Limits{Bytes: 512, Nodes: 7}))
 	f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) {
 		want := trees(levels).Draw(t, "tree")
 		data := codec.Encode(want)
@@ -45,8 +46,15 @@ func FuzzEncode(f *testing.F) {
 			requireSameTree(t, want, passed)
 			requireSameBytes(t, data, middle.Encode(passed))
 		}
-		got := codec.Decode(data)
-		requireSameAnswers(t, want, got)
-		require.NotNil(t, got)
+		requireSameAnswers(t, want, codec.Decode(data))
+		requireSmall(t, small, want)
 	}))
+}
+
+// requireSmall checks a codec that must cut most trees.
+func requireSmall(t tester, codec *errcodec.Codec, err error) {
+	data := codec.Encode(err)
+	require.LessOrEqual(t, len(data), 512)
+	var unreadable *errcodec.Unreadable
+	require.NotErrorAs(t, codec.Decode(data), &unreadable)
 }

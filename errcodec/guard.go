@@ -13,8 +13,12 @@ type guard struct {
 	timer *time.Timer
 }
 
-// run reports what went wrong with f: "" if nothing did. After a time-out f is still
-// running, and the caller must not look at what it writes.
+// waits are how often a wait is renewed before it ends. Where the whole
+// process stands still for a while, only one of them is used up.
+const waits = 8
+
+// run reports what went wrong with f: "" if nothing did. After a time-out f is
+// still running, and the caller must not look at what it writes.
 func (g *guard) run(f func()) string {
 	if g.left < time.Millisecond {
 		return "was not asked: others took too long"
@@ -26,16 +30,31 @@ func (g *guard) run(f func()) string {
 		defer func() { done <- why }()
 		why = protect(f)
 	}()
-	g.wind(g.left / 2)
-	defer g.timer.Stop()
-	select {
-	case why := <-done:
+	patience := g.left / 2
+	why, ok := g.wait(done, patience)
+	if ok {
 		g.left -= time.Since(begin)
 		return why
-	case <-g.timer.C:
-		why := fmt.Sprintf("did not return within %v", g.left/2)
-		g.left -= g.left / 2
-		return why
+	}
+	g.left -= patience
+	return fmt.Sprintf("did not return within %v", patience)
+}
+
+func (g *guard) wait(done <-chan string, patience time.Duration) (why string, ok bool) {
+	defer func() { g.timer.Stop() }()
+	for range waits {
+		g.wind(patience / waits)
+		select {
+		case why = <-done:
+			return why, true
+		case <-g.timer.C:
+		}
+	}
+	select {
+	case why = <-done:
+		return why, true
+	default:
+		return "", false
 	}
 }
 
