@@ -147,7 +147,7 @@ func (m *Machine) applyDecision(i *inst, f *Fact) {
 	i.decided = true
 	switch f.Kind {
 	case Chose:
-		i.pick = int32(f.Index)
+		i.pick = int32(i.op.arm(f.Text))
 		if i.pick == plan.None {
 			m.done(i)
 			return
@@ -213,6 +213,9 @@ func (m *Machine) applyUndone(i *inst, f *Fact) {
 	}
 	i.queued = false
 	i.silence()
+	if t := i.trouble; t != nil {
+		t.undoing, t.undos, t.notYet = lastError{}, 0, false
+	}
 	m.unhalt(i)
 	switch {
 	case i.passed:
@@ -327,8 +330,8 @@ func (i *inst) rejects(f *Fact) string {
 			return fmt.Sprintf("it is a %v now", kind)
 		}
 	case Chose:
-		if kind != plan.Choice || f.Index < plan.None || f.Index >= len(i.op.kids) || i.decided {
-			return fmt.Sprintf("this %v has no arm %d", kind, f.Index)
+		if kind != plan.Choice || i.decided || i.op.arm(f.Text) == noArm || f.Text == "" && !i.op.Optional {
+			return fmt.Sprintf("this %v has no arm %q", kind, f.Text)
 		}
 	case Items:
 		if kind != plan.Each || f.Index < 0 || f.Out == nil || i.decided {

@@ -63,7 +63,7 @@ func (m *Machine) over() bool {
 }
 
 func (m *Machine) decide(i *inst, now time.Time) {
-	if i.cancelled || i.phase != open || i.decided && i.op.Kind != plan.Wait {
+	if i.cancelled || i.halted || i.phase != open || i.decided && i.op.Kind != plan.Wait {
 		return
 	}
 	var f Fact
@@ -116,7 +116,10 @@ func (m *Machine) undecidable(i *inst, err error, now time.Time) {
 func (m *Machine) choose(i *inst) (f Fact, err error) {
 	defer m.caught(i, &err)
 	pick, err := i.op.Pick(m.valueIn(i))
-	return Fact{Kind: Chose, Index: pick}, err
+	if err != nil {
+		return f, err
+	}
+	return Fact{Kind: Chose, Text: i.op.label(pick)}, nil
 }
 
 func (m *Machine) list(i *inst) (f Fact, err error) {

@@ -17,7 +17,7 @@ const (
 	Refused   FactKind = 2  // a node ended without an effect: Attempts, Err
 	Failed    FactKind = 3  // a step ended with an unknown effect: Attempts, In, Err; Flag: it was interrupted
 	Tried     FactKind = 4  // a step or undo (Flag) waits for its next attempt: Attempts, Err, Due; Since if not yet; Suspect
-	Chose     FactKind = 5  // Index is the arm
+	Chose     FactKind = 5  // Text is the label of the arm, empty for none
 	Items     FactKind = 6  // Index items, Out
 	Round     FactKind = 7  // after round Index: Flag says that the loop ends
 	Won       FactKind = 8  // Index is the competitor

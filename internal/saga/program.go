@@ -70,3 +70,26 @@ func join(prefix, name string) string {
 	}
 	return prefix + "/" + name
 }
+
+// noArm is what arm gives for a label that the choice does not have.
+const noArm = -2
+
+// label names an arm of a choice as it is recorded: by its name, so that arms can be added.
+func (o *op) label(pick int) string {
+	if pick == plan.None {
+		return ""
+	}
+	return o.Labels[pick]
+}
+
+func (o *op) arm(label string) int {
+	if label == "" {
+		return plan.None
+	}
+	for k, l := range o.Labels {
+		if l == label {
+			return k
+		}
+	}
+	return noArm
+}
