@@ -2,6 +2,7 @@ package inmem_test
 
 import (
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 func BenchmarkSaga(b *testing.B) {
 	b.Run("one", func(b *testing.B) {
 		w := newWorkload(b)
-		ids := ids(b.N, "")
+		ids := orderIDs(b.N)
 		b.ReportAllocs()
 		b.ResetTimer()
 		for i := range b.N {
@@ -23,13 +24,13 @@ func BenchmarkSaga(b *testing.B) {
 	})
 	b.Run("parallel", func(b *testing.B) {
 		w := newWorkload(b)
-		ids := ids(b.N, "")
-		var next counter
+		ids := orderIDs(b.N)
+		var next atomic.Int64
 		b.ReportAllocs()
 		b.ResetTimer()
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
-				w.run(b, ids[next.add()])
+				w.run(b, ids[next.Add(1)-1])
 			}
 		})
 	})
@@ -46,7 +47,6 @@ type workload struct {
 func newWorkload(b *testing.B) *workload {
 	store := inmem.New()
 	b.Cleanup(func() { store.Close() })
-	order := broker.Served{Flow: "order", Version: 1}
 	worker, err := store.Join(b.Context(), broker.Member{Name: "w", Build: "b", Flows: []broker.Served{order}, Lease: time.Minute})
 	if err != nil {
 		b.Fatal(err)
@@ -59,13 +59,15 @@ func newWorkload(b *testing.B) *workload {
 	}
 }
 
-func (w *workload) run(b *testing.B, id string) {
-	started, err := w.broker.Start(b.Context(), broker.Start{
-		ID: id, Served: broker.Served{Flow: "order", Version: 1}, Record: w.record, By: w.worker,
-	})
+func (w *workload) start(b *testing.B, id string) {
+	started, err := w.broker.Start(b.Context(), broker.Start{ID: id, Served: order, Record: w.record, By: w.worker})
 	if err != nil || !started.Owned {
 		b.Fatal(started, err)
 	}
+}
+
+func (w *workload) run(b *testing.B, id string) {
+	w.start(b, id)
 	w.commit(b, broker.Transition{ID: id, Rev: 1, Append: w.entries})
 	w.commit(b, broker.Transition{ID: id, Rev: 2, Append: w.entries})
 	w.commit(b, broker.Transition{ID: id, Rev: 3, Append: w.entries, Next: broker.Finish, Outcome: w.outcome, Keep: time.Minute})
@@ -77,10 +79,55 @@ func (w *workload) commit(b *testing.B, t broker.Transition) {
 	}
 }
 
-func ids(n int, prefix string) []string {
+func orderIDs(n int) []string {
 	ids := make([]string, n)
 	for i := range ids {
-		ids[i] = prefix + "order-" + strconv.Itoa(i)
+		ids[i] = "order-" + strconv.Itoa(i)
 	}
 	return ids
+}
+
+// BenchmarkQueue is a saga that is queued, received by the one worker there is, and finished at once.
+func BenchmarkQueue(b *testing.B) {
+	w := newWorkload(b)
+	ids := orderIDs(b.N)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for _, id := range ids {
+		start := broker.Start{ID: id, Served: order, Record: w.record}
+		if _, err := w.broker.Start(b.Context(), start); err != nil {
+			b.Fatal(err)
+		}
+		got, err := w.worker.Receive(b.Context(), 1)
+		if err != nil || len(got) != 1 {
+			b.Fatal(got, err)
+		}
+		w.commit(b, broker.Transition{ID: id, Rev: 1, Next: broker.Finish, Outcome: w.outcome, Keep: time.Minute})
+	}
+}
+
+// BenchmarkPark is a saga that parks for a time and is woken by mail, among many that are parked.
+func BenchmarkPark(b *testing.B) {
+	w := newWorkload(b)
+	ids := orderIDs(100_000)
+	for i, id := range ids {
+		w.start(b, id)
+		w.commit(b, broker.Transition{ID: id, Rev: 1, Next: broker.Park, Until: time.Now().Add(time.Hour + time.Duration(i*7919%100_000)*time.Second)})
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		id := ids[i%len(ids)]
+		ev := strconv.Itoa(i)
+		if err := w.broker.Deliver(b.Context(), id, broker.Event{ID: ev}); err != nil {
+			b.Fatal(err)
+		}
+		got, err := w.worker.Receive(b.Context(), 1)
+		if err != nil {
+			b.Fatal(err)
+		}
+		w.commit(b, broker.Transition{
+			ID: id, Rev: got[0].Saga.Rev, Next: broker.Park, Consume: []string{ev}, Until: time.Now().Add(time.Hour),
+		})
+	}
 }

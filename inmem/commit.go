@@ -11,7 +11,7 @@ import (
 
 var (
 	errNext    = errors.New("unknown Next")
-	errMessage = errors.New("a message needs either Event or a Start of the saga that it is to")
+	errMessage = errors.New("needs either an Event, or a Start of the saga it is to")
 )
 
 // Commit implements broker.Worker.
@@ -59,7 +59,7 @@ func check(t broker.Transition) error {
 	}
 	for _, m := range t.Send {
 		if (m.Start == nil) == (m.Event == nil) || m.Start != nil && m.Start.ID != m.To {
-			return fmt.Errorf("message %q: %w", m.ID, errMessage)
+			return fmt.Errorf("message %q %w", m.ID, errMessage)
 		}
 	}
 	return nil

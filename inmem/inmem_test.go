@@ -2,6 +2,9 @@ package inmem_test
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,55 +18,210 @@ import (
 
 var order = broker.Served{Flow: "order", Version: 1}
 
-func join(t *testing.T, b broker.Broker, build string) broker.Worker {
+func join(t *testing.T, b broker.Broker) broker.Worker {
 	t.Helper()
-	w, err := b.Join(t.Context(), broker.Member{Name: build, Build: build, Flows: []broker.Served{order}, Lease: 10 * time.Second})
+	w, err := b.Join(t.Context(), broker.Member{Name: "w", Build: "b", Flows: []broker.Served{order}, Lease: 10 * time.Second})
 	require.NoError(t, err)
 	return w
 }
 
-func TestAKilledWorkerIsTakenOverWhenItsLeaseHasPassed(t *testing.T) {
+func start(t *testing.T, b broker.Broker, by broker.Worker, id string) {
+	t.Helper()
+	_, err := b.Start(t.Context(), broker.Start{ID: id, Served: order, By: by})
+	require.NoError(t, err)
+}
+
+func finish(t *testing.T, w broker.Worker, id string, keep time.Duration) {
+	t.Helper()
+	_, err := w.Commit(t.Context(), broker.Transition{ID: id, Rev: 1, Next: broker.Finish, Keep: keep})
+	require.NoError(t, err)
+}
+
+// list gives all IDs.
+func list(t *testing.T, b broker.Broker) string {
+	t.Helper()
+	var ids []string
+	for shot, err := range b.List(t.Context(), broker.Filter{}) {
+		require.NoError(t, err)
+		ids = append(ids, shot.ID)
+	}
+	return strings.Join(ids, " ")
+}
+
+func TestAKilledWorkerIsTakenOverExactlyWhenItsLeaseHasPassed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := inmem.New()
-		first, second := join(t, b, "first"), join(t, b, "second")
-		_, err := b.Start(t.Context(), broker.Start{ID: "a", Served: order, By: first})
-		require.NoError(t, err)
+		first, second := join(t, b), join(t, b)
+		start(t, b, first, "a")
 		killed := time.Now()
 		b.Kill(first)
-		_, err = first.Commit(t.Context(), broker.Transition{ID: "a", Rev: 1})
-		require.ErrorIs(t, err, broker.ErrFenced)
-
-		got, err := second.Receive(t.Context(), 1)
+		b.Kill(first)
+		_, err := second.Receive(t.Context(), 1)
 		require.NoError(t, err)
 		assert.Equal(t, 10*time.Second, time.Since(killed))
-		assert.Equal(t, 1, got[0].Saga.Takeovers)
 	})
 }
 
-func TestParkWakesByTimeAndByMail(t *testing.T) {
+func TestTheCallsOfAKilledWorkerFailAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := inmem.New()
-		w := join(t, b, "b")
-		_, err := b.Start(t.Context(), broker.Start{ID: "a", Served: order})
+		w := join(t, b)
+		start(t, b, w, "a")
+		time.AfterFunc(time.Hour, func() { b.Kill(w) })
+		begin := time.Now()
+		_, err := w.Receive(t.Context(), 1)
+		assert.ErrorIs(t, err, broker.ErrFenced)
+		assert.Equal(t, time.Hour, time.Since(begin))
+		_, err = w.Commit(t.Context(), broker.Transition{ID: "a", Rev: 1})
+		assert.ErrorIs(t, err, broker.ErrFenced)
+		assert.ErrorIs(t, w.Leave(t.Context()), broker.ErrFenced)
+
+		start(t, b, w, "b")
+		shot, err := b.Lookup(t.Context(), "b", false)
+		require.NoError(t, err)
+		assert.Equal(t, broker.Ready, shot.State)
+	})
+}
+
+func TestAParkedSagaWakesAtItsVeryTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := inmem.New()
+		w := join(t, b)
+		begin := time.Now()
+		for i := range 50 {
+			id := fmt.Sprint(i)
+			start(t, b, w, id)
+			_, err := w.Commit(t.Context(), broker.Transition{
+				ID: id, Rev: 1, Next: broker.Park, Until: begin.Add(time.Duration(i*37%50+1) * time.Hour),
+			})
+			require.NoError(t, err)
+		}
+		for hour := range 50 {
+			got, err := w.Receive(t.Context(), 50)
+			require.NoError(t, err)
+			assert.Len(t, got, 1)
+			assert.Equal(t, time.Duration(hour+1)*time.Hour, time.Since(begin))
+		}
+	})
+}
+
+func TestRetainForgetsWhatExpiresFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := inmem.New(inmem.Retain(2))
+		w := join(t, b)
+		for id, keep := range map[string]time.Duration{"a": 3 * time.Hour, "b": time.Hour, "c": 2 * time.Hour} {
+			start(t, b, w, id)
+			finish(t, w, id, keep)
+		}
+		assert.Equal(t, "a c", list(t, b))
+		stats, err := b.Stats(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, 2, stats.Finished)
+		time.Sleep(2 * time.Hour)
+		assert.Equal(t, "a", list(t, b))
+		time.Sleep(time.Hour)
+		assert.Empty(t, list(t, b))
+	})
+}
+
+func TestWorkersThatComeLateGetTheirShare(t *testing.T) {
+	b := inmem.New()
+	for i := range 8 {
+		start(t, b, nil, fmt.Sprint(i))
+	}
+	first, second := join(t, b), join(t, b)
+	got, err := first.Receive(t.Context(), 100)
+	require.NoError(t, err)
+	assert.Len(t, got, 4)
+	got, err = second.Receive(t.Context(), 100)
+	require.NoError(t, err)
+	assert.Len(t, got, 2)
+	require.NoError(t, first.Leave(t.Context()))
+	got, err = second.Receive(t.Context(), 100)
+	require.NoError(t, err)
+	assert.Len(t, got, 6)
+}
+
+func TestAnOwnerIsToldOfMailOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := inmem.New()
+		w := join(t, b)
+		start(t, b, w, "a")
+		for _, id := range []string{"e", "f"} {
+			require.NoError(t, b.Deliver(t.Context(), "a", broker.Event{ID: id}))
+			got, err := w.Receive(t.Context(), 0)
+			require.NoError(t, err)
+			assert.Equal(t, []broker.Delivery{{ID: "a", Mail: []broker.Event{{ID: id}}}}, got)
+		}
+		require.NoError(t, b.Deliver(t.Context(), "a", broker.Event{ID: "g"}))
+		_, err := w.Commit(t.Context(), broker.Transition{ID: "a", Rev: 1, Consume: []string{"e"}})
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		_, err = w.Receive(ctx, 0)
+		assert.ErrorIs(t, err, context.DeadlineExceeded, "the ack told of the mail")
+
+		_, err = w.Commit(t.Context(), broker.Transition{ID: "a", Rev: 2, Next: broker.GiveBack})
 		require.NoError(t, err)
 		got, err := w.Receive(t.Context(), 1)
 		require.NoError(t, err)
-		require.Len(t, got, 1)
-		parked := time.Now()
-		_, err = w.Commit(t.Context(), broker.Transition{ID: "a", Rev: 1, Next: broker.Park, Until: time.Now().Add(time.Hour)})
-		require.NoError(t, err)
+		assert.Len(t, got[0].Saga.Mail, 2)
+		require.NoError(t, b.Deliver(t.Context(), "a", broker.Event{ID: "h"}))
 		got, err = w.Receive(t.Context(), 1)
 		require.NoError(t, err)
-		assert.Equal(t, time.Hour, time.Since(parked))
-		assert.EqualValues(t, 2, got[0].Saga.Rev)
-
-		_, err = w.Commit(t.Context(), broker.Transition{ID: "a", Rev: 2, Next: broker.Park})
-		require.NoError(t, err)
-		time.AfterFunc(time.Minute, func() {
-			assert.NoError(t, b.Deliver(context.Background(), "a", broker.Event{ID: "e", Name: "paid"}))
-		})
-		got, err = w.Receive(t.Context(), 1)
-		require.NoError(t, err)
-		assert.Equal(t, "paid", got[0].Saga.Mail[0].Name)
+		assert.Equal(t, []broker.Delivery{{ID: "a", Mail: []broker.Event{{ID: "h"}}}}, got)
 	})
+}
+
+func TestShuffleFollowsFromItsSeed(t *testing.T) {
+	orders := make(map[string]bool)
+	for seed := range uint64(5) {
+		first, again := shuffled(t, seed), shuffled(t, seed)
+		assert.Equal(t, first, again)
+		orders[fmt.Sprint(first)] = true
+		slices.Sort(first)
+		assert.Equal(t, []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"}, first)
+	}
+	assert.Greater(t, len(orders), 3)
+}
+
+// shuffled gives the order in which ten sagas of two flows are handed out.
+func shuffled(t *testing.T, seed uint64) []string {
+	b := inmem.New(inmem.Shuffle(seed))
+	flows := []broker.Served{{Flow: "a"}, {Flow: "b"}}
+	w, err := b.Join(t.Context(), broker.Member{Flows: flows, Lease: time.Second})
+	require.NoError(t, err)
+	for i := range 10 {
+		_, err := b.Start(t.Context(), broker.Start{ID: fmt.Sprint(i), Served: flows[i%2]})
+		require.NoError(t, err)
+	}
+	var ids []string
+	for len(ids) < 10 {
+		got, err := w.Receive(t.Context(), 3)
+		require.NoError(t, err)
+		for _, d := range got {
+			ids = append(ids, d.ID)
+		}
+	}
+	return ids
+}
+
+func TestMistakesAreNamed(t *testing.T) {
+	b, other := inmem.New(), inmem.New()
+	w, foreign := join(t, b), join(t, other)
+	start(t, b, w, "a")
+
+	_, err := b.Start(t.Context(), broker.Start{ID: "b", By: foreign})
+	assert.EqualError(t, err, `inmem: start "b": the worker of By is of another broker`)
+	_, err = b.Join(t.Context(), broker.Member{Name: "w"})
+	assert.EqualError(t, err, `inmem: join "w": the lease must be positive`)
+	_, err = w.Commit(t.Context(), broker.Transition{ID: "a", Rev: 1, Next: broker.Reject + 1})
+	assert.EqualError(t, err, `inmem: commit "a" at revision 1: unknown Next 7`)
+	_, err = w.Commit(t.Context(), broker.Transition{ID: "a", Rev: 1, Send: []broker.Message{
+		{ID: "m", To: "b", Start: &broker.Start{ID: "c"}},
+	}})
+	assert.EqualError(t, err, `inmem: commit "a" at revision 1: message "m" needs either an Event, or a Start of the saga it is to`)
+	_, err = w.Commit(t.Context(), broker.Transition{ID: "unknown", Rev: 1})
+	assert.EqualError(t, err, `inmem: commit "unknown" at revision 1: saga is at another revision`)
+	assert.PanicsWithValue(t, "inmem: Kill needs a worker of this broker", func() { b.Kill(foreign) })
 }

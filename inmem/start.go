@@ -8,7 +8,7 @@ import (
 	"github.com/skald-go/skald/broker"
 )
 
-var errForeign = errors.New("By is a worker of another broker")
+var errForeign = errors.New("the worker of By is of another broker")
 
 // Start implements broker.Broker.
 func (b *Broker) Start(ctx context.Context, s broker.Start) (broker.Started, error) {

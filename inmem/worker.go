@@ -12,7 +12,7 @@ import (
 	"github.com/skald-go/skald/broker"
 )
 
-var errLease = errors.New("Lease must be positive")
+var errLease = errors.New("the lease must be positive")
 
 // worker is a membership.
 type worker struct {

@@ -49,7 +49,8 @@ type Harness struct {
 	// New makes an empty broker. The suite closes it.
 	New func(t *testing.T, l Limits) broker.Broker
 
-	// Kill makes the process of w, a worker of b, die without a word.
+	// Kill ends the signs of life of w, a worker of b, as if its process had died without a word. When its sagas have
+	// been taken over, calls of w fail with broker.ErrFenced; until then they may fail or be obeyed.
 	Kill func(t *testing.T, b broker.Broker, w broker.Worker)
 
 	// Virtual runs each case in a testing/synctest bubble, where waiting takes no time.

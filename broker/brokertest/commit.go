@@ -17,6 +17,7 @@ func commitCases() []testCase {
 		{name: "commit/a refused commit leaves no trace", run: refusedCommit},
 		{name: "commit/messages are sent with a commit, once", run: messages},
 		{name: "commit/messages to sagas in every state", run: messagesToAll},
+		{name: "commit/an event that is sent twice", run: sameEvent},
 		{name: "commit/a child that exists stays as it is", run: existingChild},
 	}
 	for next, name := range ways() {
@@ -100,12 +101,10 @@ func fencedCommit(s *suite) {
 	dead, left, living := s.worker(), s.worker(), s.worker()
 	s.own(dead, "a")
 	s.own(left, "b")
-	s.kill(dead)
 	require.NoError(s.t, s.leave(left))
-	for id, w := range map[string]broker.Worker{"a": dead, "b": left} {
-		_, err := s.tryCommit(w, broker.Transition{ID: id, Rev: 1, Append: entries("late")})
-		assert.ErrorIs(s.t, err, broker.ErrFenced)
-	}
+	_, err := s.tryCommit(left, broker.Transition{ID: "b", Rev: 1, Append: entries("late")})
+	assert.ErrorIs(s.t, err, broker.ErrFenced)
+	s.kill(dead)
 	s.takeAll(living, 2)
 	for id, w := range map[string]broker.Worker{"a": dead, "b": left} {
 		_, err := s.tryCommit(w, broker.Transition{ID: id, Rev: 1, Append: entries("late")})
@@ -200,6 +199,21 @@ func messagesToAll(s *suite) {
 	for _, id := range []string{"parked", "held", "buried", "owned", "unborn"} {
 		assert.Equal(s.t, []string{"e"}, eventIDs(s.lookup(id).Mail), id)
 	}
+}
+
+// sameEvent sends an event with two commits: the receiver gets it once, and nothing wakes it the second time.
+func sameEvent(s *suite) {
+	w := s.worker()
+	s.own(w, "a")
+	s.own(w, "b")
+	same := []broker.Message{{ID: "m", To: "b", Event: new(event("e"))}}
+	s.commit(w, broker.Transition{ID: "a", Rev: 1, Send: same})
+	ack := s.commit(w, broker.Transition{ID: "b", Rev: 1})
+	assert.Equal(s.t, []string{"e"}, eventIDs(ack.Mail))
+	s.commit(w, broker.Transition{ID: "b", Rev: 2, Consume: []string{"e"}, Next: broker.Park})
+	s.commit(w, broker.Transition{ID: "a", Rev: 2, Send: same})
+	assert.Equal(s.t, broker.Parked, s.state("b"))
+	s.nothing(w)
 }
 
 func existingChild(s *suite) {

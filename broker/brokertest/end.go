@@ -14,6 +14,7 @@ func endCases() []testCase {
 		{name: "end/watched before", run: watchedBefore},
 		{name: "end/watched after", run: watchedAfter},
 		{name: "end/watched twice and no longer", run: watchStopped},
+		{name: "end/a watcher is told once", run: toldOnce},
 		{name: "end/a held saga is released", run: heldReleased},
 		{name: "end/a held saga wakes", run: heldWakes},
 		{name: "end/a buried saga is resolved", run: resolved},
@@ -107,6 +108,21 @@ func watchStopped(s *suite) {
 	s.hear(second)
 	s.silent(stopped)
 	stopLater()
+}
+
+// toldOnce lets a saga be held and then finish: a watcher hears of the first only.
+func toldOnce(s *suite) {
+	w := s.worker()
+	s.own(w, "a")
+	told, _ := s.watch("a")
+	s.commit(w, broker.Transition{ID: "a", Rev: 1, Next: broker.Hold})
+	assert.Equal(s.t, broker.Held, s.hear(told).State)
+	s.deliver("a", "release")
+	s.take(w)
+	again, _ := s.watch("a")
+	s.finish(w, "a", 2)
+	assert.Equal(s.t, broker.Finished, s.hear(again).State)
+	s.silent(told)
 }
 
 func heldReleased(s *suite) {

@@ -132,8 +132,17 @@ func withoutOldest(stats broker.Stats) broker.Stats {
 	return stats
 }
 
+// takeOver kills a worker and waits until living has got a saga from it.
+func (s *suite) takeOver(dead, living broker.Worker) {
+	s.t.Helper()
+	s.own(dead, "taken over")
+	s.kill(dead)
+	require.Equal(s.t, "taken over", s.take(living).ID)
+}
+
 func deadCalls(s *suite) {
-	dead, left := s.worker(), s.worker()
+	dead, left, living := s.worker(), s.worker(), s.worker()
+	s.own(dead, "a")
 	ended := make(chan error, 2)
 	for _, w := range []broker.Worker{dead, left} {
 		go func() {
@@ -141,9 +150,10 @@ func deadCalls(s *suite) {
 			ended <- err
 		}()
 	}
-	s.elapse(s.h.Moment)
+	s.settle()
 	s.kill(dead)
 	require.NoError(s.t, s.leave(left))
+	assert.Equal(s.t, "a", s.take(living).ID)
 	assert.ErrorIs(s.t, <-ended, broker.ErrFenced)
 	assert.ErrorIs(s.t, <-ended, broker.ErrFenced)
 	for _, w := range []broker.Worker{dead, left} {

@@ -18,7 +18,7 @@ func mailCases() []testCase {
 		{name: "mail/once", run: mailOnce},
 		{name: "mail/in order", run: mailInOrder},
 		{name: "mail/for a finished saga", run: mailForFinished},
-		{name: "mail/early mail is kept for a time", run: earlyMailExpires, limits: Limits{EarlyFor: 50 * time.Millisecond}},
+		{name: "mail/early mail is kept for a time", run: earlyMailExpires, limits: Limits{EarlyFor: 50 * time.Millisecond, EarlyMail: 2}},
 		{name: "mail/early mail is limited", run: earlyMailLimit, limits: Limits{EarlyMail: 2}},
 	}
 }
@@ -113,9 +113,11 @@ func earlyMailExpires(s *suite) {
 	s.deliver("a", "late")
 	s.deliver("b", "in time")
 	s.start("b")
+	s.deliver("c", "late as well")
 	s.elapse(2 * 50 * time.Millisecond)
 	s.start("a")
 	assert.Empty(s.t, s.lookup("a").Mail)
+	s.deliver("d", "room", "again")
 	assert.Equal(s.t, []string{"in time"}, eventIDs(s.lookup("b").Mail))
 }
 

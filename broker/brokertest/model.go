@@ -30,8 +30,8 @@ type modelSaga struct {
 type modelWorker struct {
 	broker.Worker
 	name, build string
-	gone        bool
-	lapses      time.Time // of a killed one: nothing is taken over before
+	gone        bool      // left
+	lapses      time.Time // of a dead one: nothing is taken over before
 }
 
 func newModelSaga(id string) *modelSaga {

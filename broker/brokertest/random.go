@@ -57,7 +57,8 @@ func operate(t *testing.T, rt *rapid.T, h Harness) {
 type machine struct {
 	s       *suite
 	sagas   map[string]*modelSaga
-	workers []*modelWorker
+	workers []*modelWorker // except for the dead
+	joined  int
 	handed  map[handOut]bool
 	sent    broker.Transition // the last
 	sender  *modelWorker
@@ -165,7 +166,7 @@ func (m *machine) received(w *modelWorker, got []broker.Delivery) {
 
 func (m *machine) commit(rt *rapid.T) {
 	x, w := m.saga(rt), m.worker(rt)
-	if x.owner != nil && rapid.IntRange(0, 9).Draw(rt, "not by the owner") < 9 {
+	if x.owner != nil && x.owner.lapses.IsZero() && rapid.IntRange(0, 9).Draw(rt, "not by the owner") < 9 {
 		w = x.owner
 	}
 	m.send(w, m.transition(rt, x))
@@ -243,7 +244,8 @@ func (m *machine) join(rt *rapid.T) {
 }
 
 func (m *machine) add(build string) *modelWorker {
-	w := &modelWorker{name: fmt.Sprint("worker ", len(m.workers)), build: build}
+	m.joined++
+	w := &modelWorker{name: fmt.Sprint("worker ", m.joined), build: build}
 	w.Worker = m.s.join(broker.Member{Name: w.name, Build: build})
 	m.workers = append(m.workers, w)
 	return w
@@ -254,12 +256,7 @@ func (m *machine) leave(rt *rapid.T) {
 }
 
 func (m *machine) retire(w *modelWorker) {
-	err := m.s.leave(w)
-	if !w.lapses.IsZero() {
-		require.ErrorIs(m.s.t, err, broker.ErrFenced)
-		return
-	}
-	require.NoError(m.s.t, err)
+	require.NoError(m.s.t, m.s.leave(w))
 	w.gone = true
 	for _, x := range m.sagas {
 		if x.owner == w {
@@ -268,13 +265,18 @@ func (m *machine) retire(w *modelWorker) {
 	}
 }
 
+// kill ends a worker; nobody makes calls of it any longer.
 func (m *machine) kill(rt *rapid.T) {
 	w := m.worker(rt)
-	if w.gone {
+	if w.gone || len(m.workers) == 1 {
 		return
 	}
 	m.s.kill(w.Worker)
-	w.gone, w.lapses = true, time.Now().Add(m.s.h.Lease-m.s.h.Slack)
+	w.lapses = time.Now().Add(m.s.h.Lease - m.s.h.Slack)
+	m.workers = slices.DeleteFunc(m.workers, func(other *modelWorker) bool { return other == w })
+	if m.sender == w {
+		m.sender = nil
+	}
 }
 
 func (m *machine) elapse(rt *rapid.T) {

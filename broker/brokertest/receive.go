@@ -20,6 +20,8 @@ func receiveCases() []testCase {
 		{name: "receive/a blocked worker wakes", run: wakes},
 		{name: "receive/workers share", run: sharing},
 		{name: "receive/a wait that ends loses nothing", run: endedWait},
+		{name: "receive/a wait that ends among others loses nothing", run: endedWaitAmongOthers},
+		{name: "receive/no wake-up is lost", run: noLostWakeUp},
 		{name: "receive/each saga wakes a worker that takes it", run: wakesTheRightOne},
 	}
 }
@@ -74,43 +76,46 @@ func wakes(s *suite) {
 // sharing lets workers take sagas one by one, while others start them.
 func sharing(s *suite) {
 	const sagas, workers = 60, 3
-	var mu sync.Mutex
-	taken := make(map[string]int)
-	shares := make([]int, workers)
-	ctx, cancel := context.WithTimeout(s.ctx, s.h.Patience)
-	defer cancel()
+	takers := make([]*taker, workers)
 	var group sync.WaitGroup
-	for i := range workers {
-		w := s.worker()
-		group.Go(func() {
-			for {
-				got, err := insist(func() ([]broker.Delivery, error) { return w.Receive(ctx, 2) })
-				if err != nil {
-					return
-				}
-				mu.Lock()
-				shares[i] += len(got)
-				for _, d := range got {
-					taken[d.ID]++
-				}
-				if len(taken) == sagas {
-					cancel()
-				}
-				mu.Unlock()
-			}
-		})
+	ctx, cancel := context.WithCancel(s.ctx)
+	for i := range takers {
+		takers[i] = &taker{w: s.worker()}
+		group.Go(func() { takers[i].take(ctx) })
 	}
 	for i := range sagas {
 		s.start(fmt.Sprint(i))
 		s.elapse(time.Millisecond)
 	}
+	s.eventually(func() bool { return s.stats().Owned == sagas }, "not all sagas are taken")
+	cancel()
 	group.Wait()
-	assert.Len(s.t, taken, sagas)
-	for id, times := range taken {
-		assert.Equal(s.t, 1, times, "saga %s", id)
+	taken := make(map[string]bool)
+	for i, x := range takers {
+		assert.GreaterOrEqual(s.t, len(x.ids), sagas/workers/10, "share of worker %d", i)
+		for _, id := range x.ids {
+			assert.False(s.t, taken[id], "%q was handed out twice", id)
+			taken[id] = true
+		}
 	}
-	for i, share := range shares {
-		assert.GreaterOrEqual(s.t, share, sagas/workers/10, "share of worker %d", i)
+	assert.Len(s.t, taken, sagas)
+}
+
+// taker receives sagas.
+type taker struct {
+	w   broker.Worker
+	ids []string
+}
+
+func (x *taker) take(ctx context.Context) {
+	for {
+		got, err := insist(func() ([]broker.Delivery, error) { return x.w.Receive(ctx, 2) })
+		if err != nil {
+			return
+		}
+		for _, d := range got {
+			x.ids = append(x.ids, d.ID)
+		}
 	}
 }
 
@@ -127,6 +132,41 @@ func endedWait(s *suite) {
 		}
 		assert.Equal(s.t, fmt.Sprint(i), got[0].ID)
 	}
+}
+
+// endedWaitAmongOthers ends the wait of one worker at the moment in which a saga comes: another one gets it.
+func endedWaitAmongOthers(s *suite) {
+	for i := range 20 {
+		first, second := s.worker(), s.worker()
+		ctx, cancel := context.WithCancel(s.ctx)
+		got := make(chan []broker.Delivery, 2)
+		go func() { got <- try(ctx, first, 1) }()
+		s.settle()
+		go func() { got <- try(s.ctx, second, 1) }()
+		s.settle()
+		cancel()
+		id := fmt.Sprint(i)
+		s.start(id)
+		s.eventually(func() bool { return s.state(id) == broker.Owned }, "nobody takes the saga")
+		require.NoError(s.t, s.leave(first))
+		require.NoError(s.t, s.leave(second))
+		assert.Equal(s.t, 1, len(<-got)+len(<-got))
+		s.finish(s.takeFrom(id), id, 1)
+	}
+}
+
+// try receives, and gives nothing if the wait ends.
+func try(ctx context.Context, w broker.Worker, room int) []broker.Delivery {
+	got, _ := insist(func() ([]broker.Delivery, error) { return w.Receive(ctx, room) })
+	return got
+}
+
+// takeFrom joins a worker that takes a saga.
+func (s *suite) takeFrom(id string) broker.Worker {
+	s.t.Helper()
+	w := s.worker()
+	require.Equal(s.t, id, s.take(w).ID)
+	return w
 }
 
 // wakesTheRightOne blocks workers of different flows; each gets the saga of its flow at once.
@@ -146,4 +186,46 @@ func wakesTheRightOne(s *suite) {
 		require.NoError(s.t, err)
 		assert.Equal(s.t, start.ID, <-got)
 	}
+}
+
+// noLostWakeUp starts sagas of two flows, many at once, while workers wait that serve one or both. When all is quiet,
+// no saga is left that a worker waits for.
+func noLostWakeUp(s *suite) {
+	x, y := broker.Served{Flow: "x"}, broker.Served{Flow: "y"}
+	serving := [][]broker.Served{{y}, {x, y}, {x}, {y, x}, {x}}
+	for round := range 20 {
+		waiting := make([]chan []broker.Delivery, len(serving))
+		workers := make([]broker.Worker, len(serving))
+		for i, flows := range serving {
+			waiting[i] = make(chan []broker.Delivery, 1)
+			workers[i] = s.join(broker.Member{Flows: flows})
+			go func() { waiting[i] <- try(s.ctx, workers[i], 1) }()
+			s.settle()
+		}
+		for i, served := range []broker.Served{y, x, x}[round%2:] {
+			start := saga(fmt.Sprint(round, "-", i))
+			start.Served = served
+			_, err := s.tryStart(start)
+			require.NoError(s.t, err)
+		}
+		s.eventually(func() bool { return s.stats().Ready == 0 }, "a saga is ready, and a worker waits for it")
+		for i, w := range workers {
+			require.NoError(s.t, s.leave(w))
+			for _, d := range <-waiting[i] {
+				assert.NotNil(s.t, d.Saga)
+			}
+		}
+		s.finishAll(x, y)
+	}
+}
+
+// finishAll takes all sagas of some flows that are ready, and finishes them.
+func (s *suite) finishAll(flows ...broker.Served) {
+	s.t.Helper()
+	w := s.join(broker.Member{Flows: flows})
+	for s.stats().Ready > 0 {
+		r := s.take(w)
+		s.finish(w, r.ID, r.Rev)
+	}
+	require.NoError(s.t, s.leave(w))
 }

@@ -281,6 +281,15 @@ func (s *suite) elapse(d time.Duration) {
 	}
 }
 
+// settle lets what runs come to rest, as far as that can be known.
+func (s *suite) settle() {
+	if s.h.Virtual {
+		synctest.Wait()
+		return
+	}
+	time.Sleep(s.h.Moment / 10)
+}
+
 // eventually waits for a condition.
 func (s *suite) eventually(holds func() bool, what string) {
 	s.t.Helper()
