@@ -127,7 +127,9 @@ func (s Step[I, O]) Refuses(errs ...error) Step[I, O] {
 }
 
 // Pivot makes the step the point of no return: it is retried until its outcome is known; when it
-// is done, the saga only goes forward; when it refuses, the saga compensates. So a pivot has no undo.
+// is done, the saga only goes forward; when it refuses, the saga compensates. If it refuses after an
+// attempt whose outcome is unknown, its compensation takes that attempt back first; without one the
+// saga is a dead letter.
 func (s Step[I, O]) Pivot() Step[I, O] {
 	return s.with(func(spec *plan.StepSpec) { spec.Pivot = true })
 }
@@ -157,8 +159,6 @@ func (s Step[I, O]) with(change func(*plan.StepSpec)) Step[I, O] {
 		panic(fmt.Sprintf("step: %q is ReadOnly and has a compensation: only one can be true", name))
 	case spec.ReadOnly && spec.Pivot:
 		panic(fmt.Sprintf("step: %q is ReadOnly and a Pivot: what changes nothing cannot be the point of no return", name))
-	case spec.Pivot && spec.Undo != nil:
-		panic(fmt.Sprintf("step: %q is a Pivot and has a compensation, which would never run: leave one out", name))
 	}
 	node.Step = &spec
 	return Step[I, O]{&node}
