@@ -1,6 +1,9 @@
 package errcodec
 
-import "errors"
+import (
+	"errors"
+	"slices"
+)
 
 // wrapped is what a %w arrives as.
 type wrapped struct {
@@ -51,6 +54,11 @@ func (c causes) single() error {
 		return errors.Join(c.many...)
 	}
 	return c.one
+}
+
+// incomplete reports whether there is no cause, or a nil among the causes.
+func (c causes) incomplete() bool {
+	return c.one == nil && len(c.many) == 0 || slices.Contains(c.many, nil)
 }
 
 // causesOf asks err, which must be trusted.

@@ -209,6 +209,8 @@ func (d *decoding) typed(entry *Entry, n named) (err error, why string) {
 		return nil, fmt.Sprintf("decoding %v gave nil", entry.typ)
 	case entry.leaf && n.causes.kind != shapeLeaf && causesOf(err).kind == shapeLeaf:
 		return &kept{text: n.text, err: err, causes: n.causes}, ""
+	case !entry.leaf && n.causes.incomplete():
+		_, why = textOf(err) // many a wrapper panics without its cause
 	}
-	return err, ""
+	return err, why
 }
