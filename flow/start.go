@@ -177,7 +177,9 @@ func (e *Engine) startHere(ctx context.Context, r *run, spec broker.Start, heade
 	}
 	r.m = saga.New(&e.env, r.served.prog, r.id, header, in)
 	r.base = e.extract(header.Headers)
-	r.mail = append(r.mail, started.Mail...)
+	r.mu.Lock()
+	r.mail = append(started.Mail, r.mail...)
+	r.mu.Unlock()
 	e.submit(task{run: r})
 	return &r.handle, nil
 }
