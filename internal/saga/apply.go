@@ -19,11 +19,11 @@ func (m *Machine) apply(i *inst, f *Fact) {
 	case Tried:
 		m.applyTried(i, f)
 	case Suspect:
-		i.fresh = i.running && !i.suspect
-		i.suspect, i.noted = true, true
-		i.remember(f)
+		m.applySuspect(i, f)
 	case Chose, Items, Round, Won:
 		m.applyDecision(i, f)
+	case Lost:
+		m.applyLost(i)
 	case Due:
 		i.decided = true
 		m.alarm(i, f.Due)
@@ -131,16 +131,30 @@ func (m *Machine) applyTried(i *inst, f *Fact) {
 	if f.Flag {
 		t.undos, t.undoing = f.Attempts, f.failure()
 	} else {
-		i.remember(f)
-		t.failure = f.failure()
-		i.attempts = f.Attempts
-		i.suspect = i.suspect || f.Suspect
-		i.noted = i.noted || f.Suspect
+		i.attempts, t.failure = f.Attempts, f.failure()
+		i.suspects(f)
 	}
 	if m.loading {
 		i.queued = false
 		m.alarm(i, f.Due)
 	}
+}
+
+func (m *Machine) applySuspect(i *inst, f *Fact) {
+	i.fresh = i.running && !i.suspect
+	i.suspect, i.noted = true, true
+	i.attempts = f.Attempts
+	i.remember(f)
+	if f.Err != nil {
+		i.ill().failure = f.failure()
+	}
+}
+
+// suspects notes that an attempt of i may have had an effect, if f says so.
+func (i *inst) suspects(f *Fact) {
+	i.remember(f)
+	i.suspect = i.suspect || f.Suspect
+	i.noted = i.noted || f.Suspect
 }
 
 func (m *Machine) applyDecision(i *inst, f *Fact) {
@@ -242,10 +256,12 @@ func (m *Machine) afterHalt(i *inst) {
 
 func (m *Machine) applyStuck(i *inst, f *Fact) {
 	t := i.ill()
-	i.halted = true
+	i.silence()
+	t.notYet, i.halted = false, true
 	m.halted = append(m.halted, i)
 	if !f.Flag {
 		i.attempts, t.failure = f.Attempts, f.failure()
+		i.suspects(f)
 		return
 	}
 	t.undos, t.undoing = f.Attempts, f.failure()
@@ -344,6 +360,10 @@ func (i *inst) rejects(f *Fact) string {
 	case Won:
 		if kind != plan.Race || f.Index < 0 || f.Index >= len(i.kids) || i.kids[f.Index].phase != done {
 			return fmt.Sprintf("this %v has no winner %d", kind, f.Index)
+		}
+	case Lost:
+		if kind != plan.Race || i.pick != plan.None || !i.allBack() {
+			return fmt.Sprintf("this %v can still be won", kind)
 		}
 	case Due, Woke:
 		if kind != plan.Delay && !(kind == plan.Wait && len(i.op.kids) == 1 && len(i.kids) == 0) {

@@ -201,7 +201,7 @@ func (m *Machine) reportRefused(i *inst, a Attempt, err error, now time.Time) {
 	case i.tainted():
 		m.reportFailed(i, a, plan.Permanent, err, now)
 	case m.pivoted:
-		m.record(i, &Fact{Kind: Stuck, Attempts: a.Number, err: err}, now)
+		m.halt(i, a.Number, err, now)
 	default:
 		if !i.cancelled {
 			m.doubt(i.boundary(), now)
@@ -224,7 +224,7 @@ func (m *Machine) reportFailed(i *inst, a Attempt, class plan.Class, err error, 
 		i.attempts = a.Number
 		m.later(i, backoff(a.Spec.Retry, a.Number, m.env.Jitter), err, now)
 	case m.pivoted || a.Spec.Pivot && a.Spec.Undo == nil:
-		m.record(i, &Fact{Kind: Stuck, Attempts: a.Number, err: err}, now)
+		m.halt(i, a.Number, err, now)
 	default:
 		m.recordFailed(i, a.Number, false, err, now)
 	}
@@ -235,6 +235,11 @@ func (m *Machine) recordFailed(i *inst, number int, cut bool, err error, now tim
 		m.doubt(i.boundary(), now)
 	}
 	m.record(i, &Fact{Kind: Failed, Flag: cut, Attempts: number, In: i.unsavedIn(), err: err}, now)
+}
+
+// halt leaves i to a person.
+func (m *Machine) halt(i *inst, number int, err error, now time.Time) {
+	m.record(i, &Fact{Kind: Stuck, Attempts: number, Suspect: i.suspect, In: i.unsavedIn(), err: err}, now)
 }
 
 // cutOff says that err only tells that the attempt's context ended.

@@ -184,28 +184,30 @@ func sideBySide(i *inst) bool {
 	return i.op.Kind == plan.All || i.op.Kind == plan.Each || i.op.Kind == plan.Race
 }
 
-// raceBack looks whether a race goes on: it is won when all losers are back, and lost when all are.
+// raceBack looks whether a race goes on: it is won when all losers are back, and lost when all parts are.
 func (m *Machine) raceBack(race *inst) {
-	if race.cancelled || race.phase != open || m.owesIn(race) || len(race.kids) < len(race.op.kids) {
-		return
-	}
-	for k, kid := range race.kids {
-		if kid.back != undone && !(race.decided && k == int(race.pick)) {
-			return
-		}
-	}
-	if race.decided {
+	switch {
+	case race.cancelled || race.phase != open || !race.allBack() || m.owesIn(race):
+	case race.decided:
 		m.done(race)
-		return
+	default:
+		m.decideLater(race) // nobody is left to win
 	}
-	if race.pick != plan.None { // somebody is done, and about to be the winner
-		return
-	}
-	m.lost(race)
 }
 
-func (m *Machine) lost(race *inst) {
-	race.back = undone
+// allBack says that all parts of a race but its winner are back.
+func (race *inst) allBack() bool {
+	for k, kid := range race.kids {
+		if kid.back != undone && !(race.decided && k == int(race.pick)) {
+			return false
+		}
+	}
+	return len(race.kids) == len(race.op.kids)
+}
+
+// applyLost makes the failures of the parts those of the race.
+func (m *Machine) applyLost(race *inst) {
+	race.decided, race.back = true, undone
 	for _, kid := range race.kids {
 		if kid.trouble != nil {
 			for _, f := range kid.trouble.fails {

@@ -79,8 +79,7 @@ func (m *Machine) decide(i *inst, now time.Time) {
 		}
 		f, err = m.round(i)
 	case plan.Race:
-		m.doubt(i, now)
-		f = Fact{Kind: Won, Index: int(i.pick)}
+		f = m.judge(i, now)
 	case plan.Delay:
 		f, err = m.delay(i, now)
 	case plan.Wait:
@@ -104,13 +103,23 @@ func (m *Machine) undecidable(i *inst, err error, now time.Time) {
 	}
 	switch {
 	case m.pivoted:
-		m.record(i, &Fact{Kind: Stuck, Attempts: i.attempts, err: err}, now)
+		m.halt(i, i.attempts, err, now)
 	case i.uncertain():
 		m.recordFailed(i, i.attempts, false, err, now)
 	default:
 		m.doubt(i.boundary(), now)
 		m.record(i, &Fact{Kind: Refused, Attempts: i.attempts, err: err}, now)
 	}
+}
+
+// judge ends a race that somebody has won, or that nobody can win any more.
+func (m *Machine) judge(race *inst, now time.Time) Fact {
+	if race.pick == plan.None {
+		m.doubt(race.boundary(), now)
+		return Fact{Kind: Lost}
+	}
+	m.doubt(race, now)
+	return Fact{Kind: Won, Index: int(race.pick)}
 }
 
 func (m *Machine) choose(i *inst) (f Fact, err error) {
@@ -222,11 +231,20 @@ func (m *Machine) fits(i *inst, n int) error {
 // doubt records, for every attempt below i that runs or may have had an effect, that it may.
 func (m *Machine) doubt(i *inst, now time.Time) {
 	if i.phase == open && i.op.Kind == plan.Step && !i.noted && i.uncertain() {
-		m.record(i, &Fact{Kind: Suspect, In: i.unsavedIn()}, now)
+		m.suspect(i, now)
 	}
 	for _, kid := range i.kids {
 		m.doubt(kid, now)
 	}
+}
+
+// suspect records that an attempt of i may have had an effect, and what is known of earlier ones.
+func (m *Machine) suspect(i *inst, now time.Time) {
+	f := Fact{Kind: Suspect, Attempts: i.attempts, In: i.unsavedIn()}
+	if t := i.trouble; t != nil {
+		f.err, f.Err = t.failure.err, t.failure.data
+	}
+	m.record(i, &f, now)
 }
 
 // uncertain says that somebody may have seen an effect of i which is not recorded.

@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+	"time"
 )
 
 // Dump writes down everything of m that a process which loads it has to know.
-func (m *Machine) Dump() string {
+func (m *Machine) Dump(now time.Time) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "rev=%d pivot=%s pivoted=%v late=%v settled=%v broken=%v\n", m.rev, pathOf(m.pivot), m.pivoted, m.late, m.settled != nil, m.broken)
 	for _, s := range m.signals {
@@ -16,11 +17,11 @@ func (m *Machine) Dump() string {
 	fmt.Fprintf(&b, "waits=%v undos=%v\n", paths(m.waits), m.undos)
 	halted := paths(m.halted)
 	fmt.Fprintf(&b, "halted=%v\n", halted)
-	m.root.walk(func(i *inst) { m.dump(&b, i) })
+	m.root.walk(func(i *inst) { m.dump(&b, i, now) })
 	return b.String()
 }
 
-func (m *Machine) dump(b *strings.Builder, i *inst) {
+func (m *Machine) dump(b *strings.Builder, i *inst, now time.Time) {
 	fmt.Fprintf(b, "%v %s[%d]: phase=%d back=%d cancelled=%v own=%v halted=%v passed=%v kept=%v decided=%v attempts=%d pick=%d kids=%d out=%s",
 		i.op.Kind, i.Path(), i.index, i.phase, i.back, i.cancelled, i.own, i.halted, i.passed, i.kept, i.decided, i.attempts, i.pick, len(i.kids), i.outData)
 	if i.saved {
@@ -32,7 +33,7 @@ func (m *Machine) dump(b *strings.Builder, i *inst) {
 	if i.phase == open {
 		fmt.Fprintf(b, " suspect=%v", i.suspect)
 	}
-	if m.wants(i) || i.running && (i.phase == open) == (i.back == ahead && !i.cancelled) {
+	if m.wants(i) || m.isDue(i, now) || i.running && (i.phase == open) == (i.back == ahead && !i.cancelled) {
 		fmt.Fprint(b, " wanted")
 	}
 	if t := i.trouble; t != nil {
@@ -76,10 +77,29 @@ func pathOf(i *inst) string {
 	return i.Path()
 }
 
-// Alarms gives the live timers of m.
-func (m *Machine) Alarms() (all []string) {
+// Awaited gives the names of the signals that m waits for.
+func (m *Machine) Awaited() (names []string) {
+	for _, i := range m.waits {
+		if i.phase == open && !i.cancelled {
+			names = append(names, i.op.Signal)
+		}
+	}
+	return names
+}
+
+func (m *Machine) isDue(i *inst, now time.Time) bool {
 	for _, t := range m.timers {
-		if t.live() && (t.inst != nil || !m.Compensating() && !m.late && m.root.phase != done) {
+		if t.inst == i && t.live() && !t.at.After(now) {
+			return true
+		}
+	}
+	return false
+}
+
+// Alarms gives the live timers of m.
+func (m *Machine) Alarms(now time.Time) (all []string) {
+	for _, t := range m.timers {
+		if t.live() && t.at.After(now) && (t.inst != nil || !m.Compensating() && !m.late && m.root.phase != done) {
 			all = append(all, fmt.Sprintf("%v %s", t.at.UnixNano(), pathOf(t.inst)))
 		}
 	}

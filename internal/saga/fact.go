@@ -31,7 +31,7 @@ const (
 	Cancelled FactKind = 16 // ID, Text is the reason; Err
 	Expired   FactKind = 17 // the deadline passed: Err
 	Denied    FactKind = 18 // cancel ID came after the pivot
-	Suspect   FactKind = 19 // an attempt may have had an effect: In
+	Suspect   FactKind = 19 // an attempt may have had an effect: In; Attempts and Err of those before
 	Reply     FactKind = 20 // a child ended: Out is its outcome
 	Asked     FactKind = 21 // the parent wants this saga undone: ID, Err
 	Relayed   FactKind = 22 // a person said go on: ID, Who, Text why
@@ -40,10 +40,11 @@ const (
 	Begun     FactKind = 25 // a child was started
 	Skipped   FactKind = 26 // a person said that the undo at Path is done: ID, Who, Text why
 	Slow      FactKind = 27 // the saga takes longer than it should
+	Lost      FactKind = 28 // all parts of a race failed and are back
 )
 
 var factNames = [...]string{"?", "done", "refused", "failed", "tried", "chose", "items", "round", "won", "due", "woke",
-	"signal", "took", "undone", "stuck", "proceeded", "cancelled", "expired", "denied", "suspect", "reply", "asked", "relayed", "settled", "late", "begun", "skipped", "slow"}
+	"signal", "took", "undone", "stuck", "proceeded", "cancelled", "expired", "denied", "suspect", "reply", "asked", "relayed", "settled", "late", "begun", "skipped", "slow", "lost"}
 
 // String gives the kind as one word.
 func (k FactKind) String() string {

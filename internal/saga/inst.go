@@ -80,8 +80,6 @@ type lastError struct {
 	data []byte
 }
 
-func (e lastError) some() bool { return e.err != nil || e.data != nil }
-
 func (m *Machine) decodeError(e lastError) error {
 	if e.data != nil {
 		return m.env.Errors.Decode(e.data)

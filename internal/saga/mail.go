@@ -23,21 +23,43 @@ const (
 // Note says who decided something by hand, and why.
 type Note struct {
 	Who, Why string
-	Out, Err []byte // of EventSettle
+	Out, Err []byte // of EventSettle: one of them is not nil
 }
+
+const noteVersion = 1
 
 // Append encodes n.
 func (n *Note) Append(dst []byte) []byte {
+	var mask byte
+	for k, b := range [...][]byte{n.Out, n.Err} {
+		if b != nil {
+			mask |= 1 << k
+		}
+	}
+	dst = append(dst, noteVersion, mask)
 	dst = putString(dst, n.Who)
 	dst = putString(dst, n.Why)
-	dst = putBytes(dst, n.Out)
-	return putBytes(dst, n.Err)
+	for _, b := range [...][]byte{n.Out, n.Err} {
+		if b != nil {
+			dst = putBytes(dst, b)
+		}
+	}
+	return dst
 }
 
 // DecodeNote reads what Append wrote.
 func DecodeNote(data []byte) (Note, error) {
 	r := reader{data: data}
-	n := Note{Who: r.string(), Why: r.string(), Out: r.bytes(), Err: r.bytes()}
+	if v := r.byte(); v != noteVersion {
+		return Note{}, fmt.Errorf("a decision by hand of version %d, this is version %d", v, noteVersion)
+	}
+	mask := r.byte()
+	n := Note{Who: r.string(), Why: r.string()}
+	for k, b := range [...]*[]byte{&n.Out, &n.Err} {
+		if mask&(1<<k) != 0 {
+			*b = r.bytes()
+		}
+	}
 	if r.err != nil {
 		return Note{}, fmt.Errorf("a decision by hand: %w", r.err)
 	}

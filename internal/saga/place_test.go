@@ -89,12 +89,6 @@ func (p place) follows(q place, inOrder bool) bool {
 	return false
 }
 
-// signalAt gives the name of the signal that the Wait at path waits for.
-func signalAt(root *plan.Node, path string) string {
-	p, _ := locate(root, "", path)
-	return p.node.Signal
-}
-
 func (w *world) place(s *stored, path string) place {
 	p, ok := locate(w.progs[s.Flow].Def.Root, "", path)
 	if !ok {

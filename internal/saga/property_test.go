@@ -1,6 +1,8 @@
 package saga_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -32,7 +34,12 @@ func simulateOf[T value[T]](w *world, input T) {
 	w.flaky = flaky{crash: 30, giveBack: 40, twice: 6, abandon: 5, time: 12}
 	w.answers = w.roll
 	w.start("main", "m", input)
-	for w.run(); w.nudge(input.mix("signal")); w.run() {
+	w.run()
+	for n := 0; w.nudge(input.mix("signal")); n++ {
+		if n > 100 {
+			w.fail("the sagas do not end, whatever is done for them")
+		}
+		w.run()
 	}
 	w.bank.settle()
 	w.checkEnd()
@@ -41,7 +48,6 @@ func simulateOf[T value[T]](w *world, input T) {
 // nudge does what a person or the world has to do when nothing goes on by itself. It says false if everything has ended.
 func (w *world) nudge(signal any) bool {
 	for _, s := range w.buried() {
-		w.faults = 0
 		w.decide(s)
 		return true
 	}
@@ -66,7 +72,39 @@ func (w *world) nudge(signal any) bool {
 // decide is what a person does with a dead letter.
 func (w *world) decide(s *stored) {
 	note := saga.Note{Who: "ann", Why: "because"}
-	w.resolve(s, saga.EventRelay, "", note)
+	f := w.fails[s.ID]
+	switch stuck := stuckUndos(f); {
+	case hopeless(f.Cause) || oneIn(w.dice, 10):
+		note.Out, _ = payloads{}.Marshal(0)
+		if w.dice.n(2) == 0 {
+			note.Out, note.Err = nil, []byte("a person ended it")
+		}
+		s.settled = true
+		w.resolve(s, saga.EventSettle, "", note)
+	case len(stuck) > 0 && w.dice.n(3) == 0:
+		w.resolve(s, saga.EventSkip, pick(w.dice, stuck...), note)
+	default:
+		if s.relays++; s.relays > 1 && w.faults == 0 {
+			w.fail("%s: a relay without faults did not end it", s.ID)
+		}
+		w.faults = 0
+		w.resolve(s, saga.EventRelay, "", note)
+	}
+}
+
+// hopeless says that a relay meets the same again: the flow has no way on.
+func hopeless(err error) bool {
+	text := fmt.Sprint(err)
+	return strings.Contains(text, "no such case") || strings.Contains(text, "within its rounds")
+}
+
+func stuckUndos(f saga.Failure) (paths []string) {
+	for _, u := range f.Undone {
+		if u.Err != nil {
+			paths = append(paths, u.Path)
+		}
+	}
+	return paths
 }
 
 func (w *world) checkEnd() {}

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/skald-go/skald/broker"
-	"github.com/skald-go/skald/internal/plan"
 	"github.com/skald-go/skald/internal/saga"
 )
 
@@ -130,17 +129,12 @@ func (w *world) buried() (dead []*stored) {
 	return dead
 }
 
-// awaited gives the signals that parked sagas wait for.
-func (w *world) awaited(s *stored) (names []string) {
+// awaited gives the names of the signals that a parked saga waits for.
+func (w *world) awaited(s *stored) []string {
 	m, err := saga.Load(&w.env, w.progs[s.Flow], &s.Record, w.now)
 	if err != nil {
 		w.fail("load %s: %v", s.ID, err)
 	}
 	defer m.Release()
-	for _, n := range m.Nodes() {
-		if n.Kind == plan.Wait && n.State == "open" {
-			names = append(names, signalAt(w.progs[s.Flow].Def.Root, n.Path))
-		}
-	}
-	return names
+	return m.Awaited()
 }

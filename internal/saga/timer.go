@@ -65,7 +65,8 @@ func (m *Machine) alarm(i *inst, at time.Time) {
 
 // silence removes i's timer.
 func (i *inst) silence() {
-	if i.trouble != nil {
-		i.trouble.timer++
+	if t := i.trouble; t != nil {
+		t.timer++
+		t.next = time.Time{}
 	}
 }

@@ -31,7 +31,7 @@ func (m *Machine) GiveBack(now time.Time) broker.Transition {
 func (m *Machine) doubtRunning(now time.Time) {
 	m.root.walk(func(i *inst) {
 		if i.running && !i.noted && i.phase == open {
-			m.record(i, &Fact{Kind: Suspect, In: i.unsavedIn()}, now)
+			m.suspect(i, now)
 		}
 	})
 }
@@ -145,17 +145,18 @@ func (m *Machine) recordDirty(now time.Time) {
 		t := i.ill()
 		t.dirty = false
 		switch {
-		case i.phase == open && i.back == ahead && !i.cancelled && t.next.After(now):
-			m.tried(i, &Fact{Kind: Tried, Attempts: i.attempts, Suspect: i.suspect, In: i.unsavedIn(), Due: t.next, err: t.failure.err}, now)
-		case i.back == undoing && i.phase != open && !i.halted && t.next.After(now):
-			m.tried(i, &Fact{Kind: Tried, Flag: true, Attempts: t.undos, Due: t.next, err: t.undoing.err}, now)
+		case i.phase == open && i.back == ahead && !i.cancelled && !t.next.IsZero():
+			m.tried(i, &Fact{Kind: Tried, Attempts: i.attempts, Suspect: i.suspect, In: i.unsavedIn()}, t.failure, now)
+		case i.back == undoing && i.phase != open && !i.halted && !t.next.IsZero():
+			m.tried(i, &Fact{Kind: Tried, Flag: true, Attempts: t.undos}, t.undoing, now)
 		case i.phase == open && i.suspect && !i.noted:
-			m.record(i, &Fact{Kind: Suspect, In: i.unsavedIn()}, now)
+			m.suspect(i, now)
 		}
 	}
 }
 
-func (m *Machine) tried(i *inst, f *Fact, now time.Time) {
+func (m *Machine) tried(i *inst, f *Fact, last lastError, now time.Time) {
+	f.Due, f.err, f.Err = i.trouble.next, last.err, last.data
 	if i.trouble.notYet {
 		f.Since = i.trouble.since
 	}

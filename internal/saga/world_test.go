@@ -52,6 +52,8 @@ type stored struct {
 	paths   map[string]*standing
 	owner   *process
 	ended   int // how often it finished
+	relays  int
+	settled bool // by hand
 }
 
 // process drives one saga, in one worker.
@@ -60,7 +62,6 @@ type process struct {
 	calls  []*call // running attempts
 	inbox  []broker.Event
 	mail   []broker.Event // everything that it was ever told
-	pures  int            // calls of pure functions when it began to compensate
 	asleep bool           // nothing to do until something comes
 }
 
@@ -217,9 +218,8 @@ func (w *world) adopt(s *stored) {
 
 func (w *world) own(s *stored, m *saga.Machine) {
 	s.state = broker.Owned
-	s.owner = &process{m: m, pures: -1}
+	s.owner = &process{m: m}
 	s.owner.inbox = slices.Clone(s.Mail)
-	w.checkPure(s)
 }
 
 func detail(f *saga.Fact) (d string) {
@@ -271,9 +271,7 @@ func (w *world) drive(s *stored) {
 		}
 		w.read(s)
 		p.m.Advance(w.now)
-		w.checkPure(s)
 		if t, ok := p.m.Transition(w.now); ok {
-			w.checkPure(s)
 			if !w.commit(s, t) {
 				return
 			}
@@ -330,7 +328,9 @@ func (w *world) cutOff(p *process) {
 func (w *world) launch(s *stored) (some bool) {
 	p := s.owner
 	for {
-		a, ok := p.m.Next(w.now)
+		var a saga.Attempt
+		var ok bool
+		w.pureless(s, func(m *saga.Machine) { a, ok = m.Next(w.now) })
 		if !ok {
 			return some
 		}
@@ -357,7 +357,7 @@ func (w *world) finish(c *call) {
 	if !c.what.Undo && a.err == nil {
 		out, a.err = c.what.Spec.Do(nil, c.what.In)
 	}
-	p.m.Report(c.what, out, a.err, w.now)
+	w.pureless(c.saved, func(m *saga.Machine) { m.Report(c.what, out, a.err, w.now) })
 }
 
 // abandon reports an attempt that does not return.
@@ -407,6 +407,9 @@ func (w *world) watchful(s *stored) {
 func (w *world) apply(s *stored, t broker.Transition) broker.Ack {
 	if t.Rev != s.Rev {
 		w.fail("%s: a transition from revision %d at revision %d", s.ID, t.Rev, s.Rev)
+	}
+	if len(t.Append) > 1000 {
+		w.fail("%s: a transition with %d entries, of %q", s.ID, len(t.Append), t.Append[0].Path)
 	}
 	w.commits++
 	s.Rev++
