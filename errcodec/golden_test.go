@@ -103,3 +103,15 @@ type flaky struct{}
 func (flaky) Error() string   { return "flaky" }
 func (flaky) Timeout() bool   { return false }
 func (flaky) Temporary() bool { return true }
+
+// The example of docs/errcodec-format.md.
+func TestDocumentedExample(t *testing.T) {
+	text := "take points: alice lacks 1 points\nshop: offer is taken"
+	want := "\xc1\x01" + "\x36" + text +
+		"\x49\x02" +
+		"\x39\x00\x21" +
+		"\x13\x0d" + "\x0eshop.shortfall" + "\x0c\xa5alice\xcd\x03\xe7\xcd\x03\xe8" +
+		"\x12\x22" + "\x0ashop.taken"
+	err := errors.Join(fmt.Errorf("take points: %w", &shortfall{"alice", 999, 1000}), errTaken)
+	requireSameBytes(t, []byte(want), shop().Encode(err))
+}

@@ -90,9 +90,10 @@ func stuck(t *testing.T) func() {
 		waiting.Wait()
 	})
 	return func() {
-		waiting.Go(func() {})
+		waiting.Add(1)
+		defer waiting.Done()
 		lock.Lock()
-		lock.Unlock() //nolint:staticcheck // it only waits
+		defer lock.Unlock()
 	}
 }
 

@@ -78,7 +78,7 @@ func TestErrorThatSaysYesToEverything(t *testing.T) {
 	var timeout net.Error
 	require.ErrorAs(t, got, &timeout)
 	assert.True(t, timeout.Timeout())
-	assert.True(t, timeout.Temporary()) //nolint:staticcheck // some still ask
+	assert.True(t, timeout.(temporary).Temporary())
 }
 
 // mirror has an As method that gives itself, wrapped.

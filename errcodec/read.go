@@ -42,7 +42,7 @@ func (d *decoding) message() (string, error) {
 		d.fail(fmt.Sprintf("it is in version %d of the format, and this program knows version %d", v, version))
 		return text, nil
 	}
-	err, _ := d.node(text)
+	_, err := d.node(text)
 	if d.pos != len(d.data) {
 		d.fail("something follows the error")
 	}
@@ -52,32 +52,32 @@ func (d *decoding) message() (string, error) {
 	return text, err
 }
 
-// node returns an error and the text that it was sent with, which is the same
-// unless a program's texts changed since.
-func (d *decoding) node(parent string) (error, string) {
+// node returns an error, and the text that it was sent with: the same that it
+// has, unless the program's texts changed since.
+func (d *decoding) node(parent string) (string, error) {
 	if d.depth++; d.depth > mostNodes {
 		d.fail("it is too deep")
 	}
-	err, text := d.oneNode(parent)
+	text, err := d.oneNode(parent)
 	d.depth--
-	return err, text
+	return text, err
 }
 
-func (d *decoding) oneNode(parent string) (error, string) {
+func (d *decoding) oneNode(parent string) (string, error) {
 	d.nodes++
 	head := d.byte()
 	if head&classMask == classNil {
 		if head != classNil {
 			d.fail("a nil has more than one byte")
 		}
-		return nil, ""
+		return "", nil
 	}
 	var extras byte
 	if head&hasExtras != 0 {
 		extras = d.byte()
 	}
 	text := d.text(head&textMask, parent)
-	return d.body(head, extras, text), text
+	return text, d.body(head, extras, text)
 }
 
 func (d *decoding) body(head, extras byte, text string) error {
@@ -111,7 +111,7 @@ func (d *decoding) causes(head byte, text string) causes {
 	case shapeLeaf:
 		return causes{}
 	case shapeOne:
-		one, _ := d.node(text)
+		_, one := d.node(text)
 		return causes{one: one, kind: shapeOne}
 	case shapeMany:
 		return causes{many: d.list(text), kind: shapeMany}
@@ -131,7 +131,7 @@ func (d *decoding) list(text string) []error {
 	}
 	list := make([]error, 0, min(n, 8))
 	for ; n > 0 && d.bad == ""; n-- {
-		err, _ := d.node(text)
+		_, err := d.node(text)
 		list = append(list, err)
 	}
 	return list
@@ -153,7 +153,7 @@ func (d *decoding) named(head, extras byte, text string) error {
 	case n.class == classSentinel && entry.kind == kindSentinel:
 		return entry.sentinel
 	case n.class == classTyped && entry.kind == kindType:
-		err, why := d.typed(entry, n)
+		why, err := d.typed(entry, n)
 		if why != "" {
 			return d.opaque(n, start, nodes, why)
 		}
@@ -187,30 +187,30 @@ func (d *decoding) opaque(n named, start, nodes int, why string) error {
 }
 
 // typed has the entry rebuild an error, and says why it could not.
-func (d *decoding) typed(entry *Entry, n named) (err error, why string) {
+func (d *decoding) typed(entry *Entry, n named) (why string, result error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err, why = nil, fmt.Sprintf("decoding %v panicked: %v", entry.typ, p)
+			why = fmt.Sprintf("decoding %v panicked: %s", entry.typ, describe(p))
 		}
 	}()
 	if !wellFormed(n.payload) {
-		return nil, fmt.Sprintf("the fields of %v are no msgpack values", entry.typ)
+		return fmt.Sprintf("the fields of %v are no msgpack values", entry.typ), nil
 	}
 	if d.dec == nil {
 		d.dec = msgpack.GetDecoder()
 	}
 	d.field.Reset(n.payload)
 	d.dec.Reset(&d.field)
-	err, failure := entry.decode(d.dec, n.causes)
+	result, err := entry.decode(d.dec, n.causes)
 	switch {
-	case failure != nil:
-		return nil, fmt.Sprintf("decoding %v: %v", entry.typ, failure)
-	case err == nil || entry.isNil(err):
-		return nil, fmt.Sprintf("decoding %v gave nil", entry.typ)
-	case entry.leaf && n.causes.kind != shapeLeaf && causesOf(err).kind == shapeLeaf:
-		return &kept{text: n.text, err: err, causes: n.causes}, ""
+	case err != nil:
+		return fmt.Sprintf("decoding %v: %s", entry.typ, clip(err.Error(), noteBytes)), nil
+	case result == nil || entry.isNil(result):
+		return fmt.Sprintf("decoding %v gave nil", entry.typ), nil
+	case entry.leaf && n.causes.kind != shapeLeaf && causesOf(result).kind == shapeLeaf:
+		return "", &kept{text: n.text, err: result, causes: n.causes}
 	case !entry.leaf && n.causes.incomplete():
-		_, why = textOf(err) // many a wrapper panics without its cause
+		_, why = textOf(result) // many a wrapper panics without its cause
 	}
-	return err, why
+	return why, result
 }

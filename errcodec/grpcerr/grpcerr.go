@@ -18,13 +18,11 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
-// Errors registers the type of status errors, and the sentinels of package grpc.
+// Errors registers the type of status errors, and the sentinel of package grpc.
 func Errors() errcodec.Entry {
 	return errcodec.Group(
 		errcodec.Like("grpc.status", status.Error(codes.Unknown, ""), encode, decode),
 		errcodec.Sentinel("grpc.server-stopped", grpc.ErrServerStopped),
-		errcodec.Sentinel("grpc.client-conn-closing", grpc.ErrClientConnClosing),
-		errcodec.Sentinel("grpc.client-conn-timeout", grpc.ErrClientConnTimeout),
 	)
 }
 
