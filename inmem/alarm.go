@@ -57,7 +57,8 @@ func (b *Broker) ring() {
 	if b.closed.Load() {
 		return
 	}
-	for s := b.wakes.pop(now(), math.MaxInt); s != nil; s = b.wakes.pop(now(), math.MaxInt) {
+	at := now()
+	for s := b.wakes.pop(at, math.MaxInt); s != nil; s = b.wakes.pop(at, math.MaxInt) {
 		b.wake(s)
 	}
 	b.arm()

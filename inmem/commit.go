@@ -39,8 +39,6 @@ func (w *worker) commit(ctx context.Context, t broker.Transition) (broker.Ack, *
 	defer w.b.unlock(shards)
 	s := w.b.find(t.ID)
 	switch {
-	case w.status() != nil:
-		return broker.Ack{}, nil, broker.ErrFenced
 	case s == nil:
 		return broker.Ack{}, nil, broker.ErrStale
 	case s.owner == w && s.rev == t.Rev:

@@ -163,13 +163,14 @@ func TestAnOwnerIsToldOfMailOnce(t *testing.T) {
 
 		_, err = w.Commit(t.Context(), broker.Transition{ID: "a", Rev: 2, Next: broker.GiveBack})
 		require.NoError(t, err)
+		require.NoError(t, b.Deliver(t.Context(), "a", broker.Event{ID: "h"}))
 		got, err := w.Receive(t.Context(), 1)
 		require.NoError(t, err)
-		assert.Len(t, got[0].Saga.Mail, 2)
-		require.NoError(t, b.Deliver(t.Context(), "a", broker.Event{ID: "h"}))
+		assert.Len(t, got[0].Saga.Mail, 3)
+		require.NoError(t, b.Deliver(t.Context(), "a", broker.Event{ID: "i"}))
 		got, err = w.Receive(t.Context(), 1)
 		require.NoError(t, err)
-		assert.Equal(t, []broker.Delivery{{ID: "a", Mail: []broker.Event{{ID: "h"}}}}, got)
+		assert.Equal(t, []broker.Delivery{{ID: "a", Mail: []broker.Event{{ID: "i"}}}}, got)
 	})
 }
 

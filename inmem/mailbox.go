@@ -44,40 +44,32 @@ func (m *mailbox) all() []broker.Event {
 	return copied(m.events)
 }
 
+// known notes that the owner knows all events.
+func (m *mailbox) known() {
+	if m != nil {
+		m.told = len(m.events)
+	}
+}
+
 // tell is all for the owner, who knows them from now on.
 func (m *mailbox) tell() []broker.Event {
-	if m == nil {
-		return nil
-	}
-	m.told = len(m.events)
-	return copied(m.events)
+	m.known()
+	return m.all()
 }
 
 // news is what the owner does not know yet.
 func (m *mailbox) news() []broker.Event {
 	fresh := copied(m.events[m.told:])
-	m.told = len(m.events)
+	m.known()
 	return fresh
 }
 
-// consume removes events; IDs that are not there are passed over.
+// consume removes events; IDs that are not there are passed over. What is left must be told again.
 func (m *mailbox) consume(ids []string) {
 	if m == nil || len(ids) == 0 {
 		return
 	}
-	left := m.events[:0]
-	told := 0
-	for i, ev := range m.events {
-		if slices.Contains(ids, ev.ID) {
-			continue
-		}
-		if i < m.told {
-			told++
-		}
-		left = append(left, ev)
-	}
-	clear(m.events[len(left):])
-	m.events, m.told = left, told
+	m.events = slices.DeleteFunc(m.events, func(ev broker.Event) bool { return slices.Contains(ids, ev.ID) })
 }
 
 func (m *mailbox) empty() bool {

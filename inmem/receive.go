@@ -78,6 +78,6 @@ func (w *worker) own(s *saga) *broker.Record {
 	}
 	s.hand(w)
 	record := s.record(true)
-	s.box.tell()
+	s.box.known()
 	return &record
 }

@@ -86,14 +86,16 @@ func (b *Broker) drop(s *saga) {
 
 // tidyKept forgets finished sagas: those that have expired, and those beyond the limit.
 func (b *Broker) tidyKept() {
-	for s := b.kept.pop(now(), b.options.retain); s != nil; s = b.kept.pop(now(), b.options.retain) {
+	at := now()
+	for s := b.kept.pop(at, b.options.retain); s != nil; s = b.kept.pop(at, b.options.retain) {
 		b.forget(s, broker.Finished)
 	}
 }
 
 // tidyEarly forgets early mail that has expired.
 func (b *Broker) tidyEarly() {
-	for s := b.early.pop(now(), math.MaxInt); s != nil; s = b.early.pop(now(), math.MaxInt) {
+	at := now()
+	for s := b.early.pop(at, math.MaxInt); s != nil; s = b.early.pop(at, math.MaxInt) {
 		b.forget(s, unborn)
 	}
 }

@@ -15,8 +15,6 @@ package brokerfault
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"iter"
 	"sync"
 	"time"
@@ -38,6 +36,7 @@ type Broker struct {
 	maxDelay      time.Duration
 	mu            sync.Mutex
 	workers       map[string]*worker // by name, the last to join
+	seizing       sync.RWMutex       // keeps commits out
 }
 
 // Wrap makes b fail as the options say. KillBefore and KillAfter need b to be a Killer; without that they
@@ -154,33 +153,4 @@ func (b *Broker) Join(ctx context.Context, m broker.Member) (broker.Worker, erro
 	defer b.mu.Unlock()
 	b.workers[m.Name] = w
 	return w, nil
-}
-
-// Seize takes a saga from the worker that owns it, as a broker does that has forgotten a write: the worker
-// gets a Delivery that says Lost, and the saga is ready, a revision later. It does nothing if nobody owns the
-// saga. The names of workers must differ.
-func (b *Broker) Seize(ctx context.Context, id string) error {
-	for told := false; ; told = true {
-		shot, err := b.Broker.Lookup(ctx, id, false)
-		if err != nil || shot.State != broker.Owned {
-			return err
-		}
-		w := b.named(shot.Owner)
-		if w == nil {
-			return fmt.Errorf("brokerfault: seize %q from %q: not a worker of this wrapper", id, shot.Owner)
-		}
-		if !told {
-			w.hold(broker.Delivery{ID: id, Lost: true})
-		}
-		_, err = w.Worker.Commit(ctx, broker.Transition{ID: id, Rev: shot.Rev, Next: broker.GiveBack})
-		if !errors.Is(err, broker.ErrStale) {
-			return err
-		}
-	}
-}
-
-func (b *Broker) named(worker string) *worker {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.workers[worker]
 }

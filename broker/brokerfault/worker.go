@@ -28,7 +28,11 @@ type blocked struct{ interrupt context.CancelFunc }
 func (w *worker) Commit(ctx context.Context, t broker.Transition) (broker.Ack, error) {
 	return call(ctx, w.b, operation[broker.Ack]{
 		method: Commit, id: t.ID, worker: w,
-		do: func() (broker.Ack, error) { return w.Worker.Commit(ctx, t) },
+		do: func() (broker.Ack, error) {
+			w.b.seizing.RLock()
+			defer w.b.seizing.RUnlock()
+			return w.Worker.Commit(ctx, t)
+		},
 	})
 }
 

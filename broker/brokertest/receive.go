@@ -150,7 +150,9 @@ func endedWaitAmongOthers(s *suite) {
 		s.eventually(func() bool { return s.state(id) == broker.Owned }, "nobody takes the saga")
 		require.NoError(s.t, s.leave(first))
 		require.NoError(s.t, s.leave(second))
-		assert.Equal(s.t, 1, len(<-got)+len(<-got))
+		handed := len(<-got) + len(<-got)
+		assert.LessOrEqual(s.t, handed, 1)
+		assert.True(s.t, handed == 1 || !s.plain, "the saga has an owner that does not know it")
 		s.finish(s.takeFrom(id), id, 1)
 	}
 }
@@ -202,7 +204,7 @@ func noLostWakeUp(s *suite) {
 			go func() { waiting[i] <- try(s.ctx, workers[i], 1) }()
 			s.settle()
 		}
-		for i, served := range []broker.Served{y, x, x}[round%2:] {
+		for i, served := range [][]broker.Served{{y, x}, {x, y}, {y, x, x}, {x, x, y}}[round%4] {
 			start := saga(fmt.Sprint(round, "-", i))
 			start.Served = served
 			_, err := s.tryStart(start)
