@@ -1,14 +1,14 @@
 package flow
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 
-	"github.com/vmihailenco/msgpack/v5"
-
+	"github.com/skald-go/skald/internal/payload"
 	"github.com/skald-go/skald/internal/plan"
 	"github.com/skald-go/skald/step"
 )
@@ -18,115 +18,129 @@ import (
 // many goroutines at once.
 type Codec interface {
 	// Marshal encodes v. Equal values give equal bytes: keys of maps are sorted, and nothing is
-	// random. A repeated Start is told from a conflicting one by the bytes of its input.
+	// random. A repeated Start is told from a conflicting one by the bytes of its input. v has
+	// methods of its pointer too: it is a pointer if those are what its type marshals itself by.
 	Marshal(v any) ([]byte, error)
 	// Unmarshal decodes data into v, a pointer to a zero value of the type that was encoded. v
-	// keeps nothing of data. A text of its error that quotes data ends up in logs.
+	// keeps nothing of data. An error whose text quotes data takes it into logs.
 	Unmarshal(data []byte, v any) error
 }
 
 // MsgPack is the default Codec: MessagePack as github.com/vmihailenco/msgpack/v5 writes it, structs
-// as maps, so that fields can be added. It reads struct tags named msgpack.
+// as maps, so that fields can be added and left out later. It reads struct tags named msgpack. Types
+// can encode themselves as that library lets them.
+//
+// It is stricter than the library when it reads: a number that does not fit its field, bytes after
+// the value, and a value that is nested 10,000 levels deep are errors.
 func MsgPack() Codec { return msgPack{} }
-
-// JSON is the Codec for those who want to read what is stored. It is encoding/json.
-func JSON() Codec { return jsonCodec{} }
 
 type msgPack struct{}
 
-func (msgPack) Marshal(v any) ([]byte, error) {
-	var buf bytes.Buffer
-	enc := msgpack.NewEncoder(&buf)
-	enc.SetSortMapKeys(true)
-	err := enc.Encode(v)
-	return buf.Bytes(), err
-}
+func (msgPack) Marshal(v any) ([]byte, error)      { return payload.Marshal(v) }
+func (msgPack) Unmarshal(data []byte, v any) error { return payload.Unmarshal(data, v) }
 
-func (msgPack) Unmarshal(data []byte, v any) error { return msgpack.Unmarshal(data, v) }
+// JSON is a Codec for those who want to read what is stored. It is encoding/json.
+func JSON() Codec { return jsonCodec{} }
 
 type jsonCodec struct{}
 
-func (jsonCodec) Marshal(v any) ([]byte, error)      { return json.Marshal(v) }
-func (jsonCodec) Unmarshal(data []byte, v any) error { return json.Unmarshal(data, v) }
+func (jsonCodec) Marshal(v any) ([]byte, error) { return json.Marshal(v) }
 
-// payloads is how an engine uses its Codec.
+func (jsonCodec) Unmarshal(data []byte, v any) error {
+	err := json.Unmarshal(data, v)
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		kind, _, _ := strings.Cut(wrong.Value, " ") // its own text quotes numbers and keys of maps
+		return fmt.Errorf("json: there is a value of kind %s at byte %d where a %v should be", kind, wrong.Offset, wrong.Type)
+	}
+	return err
+}
+
+// payloads is how an engine uses its Codec. Texts of its errors quote no payloads.
 type payloads struct {
-	codec Codec
+	codec Codec    // nil: MsgPack, compiled
 	keys  *keyring // nil: what the codec writes is stored as it is
 }
 
 // newPayloads takes nil for MsgPack.
 func newPayloads(c Codec) *payloads {
-	switch c := c.(type) {
-	case nil:
-		return &payloads{codec: MsgPack()}
-	case *sealing:
-		return &payloads{codec: c.inner, keys: c.keys}
-	default:
-		return &payloads{codec: c}
+	p := &payloads{codec: c}
+	if s, ok := c.(*sealing); ok {
+		p.codec, p.keys = s.inner, s.keys
 	}
-}
-
-// Append encodes v, a value of t, at the end of dst, sealed if the codec is a cipher.
-func (p *payloads) Append(dst []byte, t *plan.Type, v any) ([]byte, error) {
-	plain, err := p.plain(t, v)
-	if err != nil {
-		return dst, err
+	if _, ok := p.codec.(msgPack); ok {
+		p.codec = nil
 	}
-	return p.sealed(dst, plain, sealedValue)
+	return p
 }
-
-// AppendDigest is Append and Digest of one value that is encoded only once.
-func (p *payloads) AppendDigest(dst []byte, t *plan.Type, v any) ([]byte, [32]byte, error) {
-	plain, err := p.plain(t, v)
-	if err != nil {
-		return dst, [32]byte{}, err
-	}
-	dst, err = p.sealed(dst, plain, sealedValue)
-	return dst, sha256.Sum256(plain), err
-}
-
-// Digest tells values apart: it is the SHA-256 of the plain bytes of v, with all maps sorted.
-func (p *payloads) Digest(t *plan.Type, v any) ([32]byte, error) {
-	plain, err := p.plain(t, v)
-	if err != nil {
-		return [32]byte{}, err
-	}
-	return sha256.Sum256(plain), nil
-}
-
-// Decode reads what Append wrote. The value is a T, not a pointer to it, and keeps nothing of data.
-func (p *payloads) Decode(t *plan.Type, data []byte) (v any, err error) {
-	defer caughtPanic(&err, "decode", t)
-	if data, err = p.opened(data, sealedValue); err != nil {
-		return nil, fmt.Errorf("decode %v: %w", t, err)
-	}
-	return t.Decode(p.codec, data)
-}
-
-// Seal encrypts bytes that are no value of a Codec, encoded errors, and appends them to dst. It
-// copies them if the codec is no cipher.
-func (p *payloads) Seal(dst, plain []byte) ([]byte, error) { return p.sealed(dst, plain, sealedBytes) }
-
-// Open reads what Seal wrote. The result may be part of data.
-func (p *payloads) Open(data []byte) ([]byte, error) { return p.opened(data, sealedBytes) }
 
 // seals says whether the codec is a cipher.
 func (p *payloads) seals() bool { return p.keys != nil }
 
-func (p *payloads) plain(t *plan.Type, v any) (data []byte, err error) {
-	defer caughtPanic(&err, "encode", t)
-	return t.Encode(p.codec, v)
+// Append encodes v, a value of t, at the end of dst, sealed if the codec is a cipher.
+func (p *payloads) Append(dst []byte, t *plan.Type, v any) ([]byte, error) {
+	return p.encode(dst, t, v, nil)
 }
 
-func (p *payloads) sealed(dst, plain []byte, kind byte) ([]byte, error) {
-	if !p.seals() {
-		return append(dst, plain...), nil
+// AppendDigest is Append, and tells values apart as well: the digest is the SHA-256 of the plain
+// bytes of v, with all maps sorted. v is encoded only once.
+func (p *payloads) AppendDigest(dst []byte, t *plan.Type, v any) (_ []byte, digest [32]byte, err error) {
+	dst, err = p.encode(dst, t, v, &digest)
+	return dst, digest, err
+}
+
+func (p *payloads) encode(dst []byte, t *plan.Type, v any, digest *[32]byte) (_ []byte, err error) {
+	defer caughtPanic(&err, "encode")
+	if p.codec != nil {
+		plain, err := t.Encode(p.codec, v)
+		if err != nil {
+			return dst, err
+		}
+		if digest != nil {
+			*digest = sha256.Sum256(plain)
+		}
+		return p.seal(dst, plain, sealedValue), nil
 	}
-	return p.keys.seal(dst, plain, kind), nil
+	e := payload.NewEncoder()
+	plain, err := e.Encode(t.Payload, v)
+	if err == nil {
+		dst = p.seal(dst, plain, sealedValue)
+		if digest != nil {
+			*digest = e.Digest()
+		}
+	}
+	e.Free()
+	return dst, err
 }
 
-func (p *payloads) opened(data []byte, kind byte) ([]byte, error) {
+// Decode reads what Append wrote. The value is of the type, not a pointer to it, and keeps nothing of data.
+func (p *payloads) Decode(t *plan.Type, data []byte) (v any, err error) {
+	defer caughtPanic(&err, "decode")
+	if data, err = p.open(data, sealedValue); err != nil {
+		return nil, fmt.Errorf("decode %v: %w", t, err)
+	}
+	if p.codec != nil {
+		return t.Decode(p.codec, data)
+	}
+	if v, err = t.Payload.Decode(data); err != nil {
+		return nil, fmt.Errorf("decode %v: %w", t, err)
+	}
+	return v, nil
+}
+
+// Seal appends bytes that no Codec wrote, encoded errors, to dst: encrypted if the codec is a cipher.
+func (p *payloads) Seal(dst, plain []byte) ([]byte, error) { return p.seal(dst, plain, sealedBytes), nil }
+
+// Open reads what Seal wrote. The result may be part of data.
+func (p *payloads) Open(data []byte) ([]byte, error) { return p.open(data, sealedBytes) }
+
+func (p *payloads) seal(dst, plain []byte, kind byte) []byte {
+	if !p.seals() {
+		return append(dst, plain...)
+	}
+	return p.keys.seal(dst, plain, kind)
+}
+
+func (p *payloads) open(data []byte, kind byte) ([]byte, error) {
 	if !p.seals() {
 		return data, nil
 	}
@@ -134,8 +148,8 @@ func (p *payloads) opened(data []byte, kind byte) ([]byte, error) {
 }
 
 // caughtPanic turns a panic of a user's codec or marshaller into an error.
-func caughtPanic(err *error, doing string, t *plan.Type) {
+func caughtPanic(err *error, doing string) {
 	if p := recover(); p != nil {
-		*err = fmt.Errorf("%s %v: %w", doing, t, step.NewPanic(p, debug.Stack()))
+		*err = fmt.Errorf("%s: %w", doing, step.NewPanic(p, debug.Stack()))
 	}
 }

@@ -42,23 +42,6 @@ func TestPayloadsComeBack(t *testing.T) {
 	}
 }
 
-func TestAppendDigestIsAppendAndDigest(t *testing.T) {
-	typ := plan.TypeOf[purchase]()
-	for name, codec := range codecs(t) {
-		t.Run(name, func(t *testing.T) {
-			p := newPayloads(codec)
-			want, err := p.Digest(typ, aPurchase)
-			require.NoError(t, err)
-			data, got, err := p.AppendDigest([]byte("head"), typ, aPurchase)
-			require.NoError(t, err)
-			assert.Equal(t, want, got)
-			back, err := p.Decode(typ, data[4:])
-			require.NoError(t, err)
-			assert.Equal(t, aPurchase, back)
-		})
-	}
-}
-
 func TestSealAndOpen(t *testing.T) {
 	for name, codec := range codecs(t) {
 		t.Run(name, func(t *testing.T) {

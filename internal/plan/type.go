@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"reflect"
 	"time"
+
+	"github.com/skald-go/skald/internal/payload"
 )
 
 // Codec turns payloads into bytes and back.
@@ -16,6 +18,9 @@ type Codec interface {
 type Type struct {
 	Go     reflect.Type
 	Shared bool // values hold references, so two holders of one value could see each other's writes
+	// Payload writes and reads values as MessagePack, without a Codec.
+	Payload *payload.Type
+
 	encode func(c Codec, v any) ([]byte, error)
 	decode func(c Codec, data []byte) (any, error)
 	zero   any
@@ -26,10 +31,11 @@ func TypeOf[T any]() *Type {
 	t := reflect.TypeFor[T]()
 	var zero T
 	return &Type{
-		Go:     t,
-		Shared: shares(t),
-		zero:   zero,
-		encode: encoder[T](t),
+		Go:      t,
+		Shared:  shares(t),
+		Payload: payload.Of(t),
+		zero:    zero,
+		encode:  encoder[T](t),
 		decode: func(c Codec, data []byte) (any, error) {
 			var v T
 			if err := c.Unmarshal(data, &v); err != nil {
