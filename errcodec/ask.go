@@ -2,16 +2,12 @@ package errcodec
 
 import (
 	"fmt"
-	"reflect"
 	"strings"
-	"sync/atomic"
 )
 
 const (
 	noteBytes = 256 // of what went wrong
 	kindBytes = 256 // of a type's name
-	mostIs    = 32  // answers of one Is method
-	panicked  = "Error panicked: "
 )
 
 // ask gets the texts and fields of the nodes beginning at from, causes first.
@@ -44,8 +40,7 @@ func (e *encoding) askNode(i int) {
 		n.text = n.opaque.text
 	case howOpened:
 		n.text = n.opaque.text
-		is, as := e.include(n.opaque.is), e.include(n.opaque.as)
-		e.nodes[i].is, e.nodes[i].as = is, as
+		e.answer(i, n.opaque.is, n.opaque.as)
 	case howCycle:
 		n.class, n.text = classForeign, fmt.Sprintf("errcodec: a cycle is cut here: this is the %T from above", n.err)
 	}
@@ -58,23 +53,33 @@ func (e *encoding) askable(n *node) bool {
 }
 
 func (e *encoding) askTyped(n *node) {
+	var why string
 	switch {
 	case n.text != "": // it was kept
 	case !e.askable(n):
 		n.text = unasked(n)
 	case n.foreign:
-		n.text, n.note = e.guard.text(n.err)
+		n.text, why = e.guard.text(n.err)
 	default:
-		n.text, n.note = textOf(n.err)
+		n.text, why = textOf(n.err)
 	}
-	if n.note != "" && n.text == "" {
-		n.text = fmt.Sprintf("(%T).%s", n.err, n.note)
+	if why != "" {
+		n.silent(why)
 	}
-	if strings.HasPrefix(n.note, panicked) {
+	if strings.HasPrefix(why, panicked) {
 		n.class = classForeign // it would panic there as well
 		return
 	}
 	e.askFields(n)
+}
+
+// silent gives a text to an error that has none.
+func (n *node) silent(why string) {
+	n.note = "Error " + why
+	n.text = fmt.Sprintf("(%T).Error %s", n.err, why)
+	if nilPointer(n.err) {
+		n.text = fmt.Sprintf("<nil %T>", n.err)
+	}
 }
 
 // askFields has the entry write the fields. If it fails, the error goes on as
@@ -126,112 +131,39 @@ func (e *encoding) joinText(i int) string {
 	return view(e.arena[start:])
 }
 
-// statement is what a foreign error says about itself. Said counts what is
-// there already, in case that the error then falls silent.
-type statement struct {
-	said   atomic.Int32
-	text   string
-	extras byte
-	is     []error
-	as     []error
-}
-
-const (
-	saidText = 1 + iota
-	saidExtras
-	saidIs
-	saidAs
-)
-
 func (e *encoding) askForeign(i int) {
 	n := &e.nodes[i]
 	if !e.askable(n) {
 		n.text = unasked(n)
 		return
 	}
-	s, err, curious := &statement{}, n.err, !e.answering
-	answers := e.codec.answers
-	why := e.guard.run(func() { s.make(err, answers, curious) })
-	said := s.said.Load()
-	switch {
-	case said >= saidText:
-		n.text = s.text
-	case nilPointer(err):
-		n.text, n.note = fmt.Sprintf("<nil %T>", err), "Error "+why
-	default:
-		n.text, n.note = fmt.Sprintf("(%T).Error %s", err, why), "Error "+why
+	s := &statement{err: n.err}
+	if !e.answering {
+		s.asked = e.codec.answers
 	}
+	why := e.guard.run(s.speak)
+	said := s.said.Load()
+	if said < saidText {
+		n.silent(why)
+		return
+	}
+	n.text = s.text
 	if said >= saidExtras {
 		n.extras = s.extras
 	}
-	if said >= saidIs && curious {
-		is := e.include(s.is)
-		e.nodes[i].is = is
+	if said >= saidIs {
+		e.answer(i, s.is, nil)
 	}
-	if said >= saidAs && curious {
-		as := e.include(s.as)
-		e.nodes[i].as = as
+	if said >= saidAs {
+		e.answer(i, nil, s.as)
 	}
 }
 
-func (s *statement) make(err error, answers answerers, curious bool) {
-	s.text = err.Error()
-	s.said.Store(saidText)
-	s.extras = timeouts(err)
-	s.said.Store(saidExtras)
-	if !curious {
-		return
-	}
-	s.is = answers.is(err)
-	s.said.Store(saidIs)
-	s.as = answers.as(err)
-	s.said.Store(saidAs)
-}
-
-func timeouts(err error) (extras byte) {
-	if t, ok := err.(interface{ Timeout() bool }); ok {
-		extras |= extraTimeout
-		if t.Timeout() {
-			extras |= extraTimedOut
-		}
-	}
-	if t, ok := err.(interface{ Temporary() bool }); ok {
-		extras |= extraTemporary
-		if t.Temporary() {
-			extras |= extraPassing
-		}
-	}
-	return extras
-}
-
-// is lists the sentinels for which an Is method of err says yes.
-func (a answerers) is(err error) (yes []error) {
-	asker, ok := err.(interface{ Is(error) bool })
-	if !ok {
-		return nil
-	}
-	for _, entry := range a.sentinels {
-		if asker.Is(entry.sentinel) {
-			yes = append(yes, entry.sentinel)
-		}
-		if len(yes) == mostIs {
-			break
-		}
-	}
-	return yes
-}
-
-// as lists what an As method of err gives for the registered types.
-func (a answerers) as(err error) (yes []error) {
-	if _, ok := err.(interface{ As(any) bool }); !ok {
-		return nil
-	}
-	for _, entry := range a.types {
-		if as, ok := entry.as(err); ok && !entry.isNil(as) && reflect.TypeOf(as) != reflect.TypeOf(err) {
-			yes = append(yes, as)
-		}
-	}
-	return yes
+// answer adds nodes for what methods of node i answer.
+func (e *encoding) answer(i int, is, as []error) {
+	isNodes, asNodes := e.include(is), e.include(as)
+	n := &e.nodes[i] // only now: include moves the nodes
+	n.is, n.as = append(n.is, isNodes...), append(n.as, asNodes...)
 }
 
 // include adds nodes beside the tree.

@@ -29,10 +29,10 @@ func newEncoding(c *Codec) *encoding {
 func (e *encoding) append(dst []byte, err error) (result []byte) {
 	defer func() {
 		if p := recover(); p != nil {
-			result = appendMessage(dst, fmt.Sprintf("errcodec: encoding a %T panicked: %v", err, p))
+			result = appendMessage(dst, fmt.Sprintf("errcodec: encoding a %T panicked: %s", err, describe(p)))
 		}
 	}()
-	if u, ok := err.(*Unreadable); ok && u != nil && e.passes(u) {
+	if u, ok := err.(*Unreadable); ok && u != nil && e.passes(len(u.data)) {
 		return append(dst, u.data...)
 	}
 	e.guard = guard{left: e.codec.limits.Patience}
@@ -45,9 +45,10 @@ func (e *encoding) append(dst []byte, err error) (result []byte) {
 	return e.fit(dst)
 }
 
-// passes reports whether u may be sent as the bytes that it came from.
-func (e *encoding) passes(u *Unreadable) bool {
-	return e.codec.redact == nil && len(u.data) <= e.codec.limits.Bytes
+// passes reports whether what came as so many bytes may be sent on as it
+// came: there is nothing to hide, and no risk that it must be shortened.
+func (e *encoding) passes(size int) bool {
+	return e.codec.redact == nil && size <= e.codec.limits.Bytes/8
 }
 
 // appendMessage writes an error that is nothing but a text.
@@ -67,5 +68,5 @@ func (e *encoding) reset() bool {
 	}
 	e.fields.buf = e.fields.buf[:0]
 	most := e.codec.limits.Bytes
-	return max(cap(e.arena), cap(e.out), cap(e.fields.buf)) <= 2*most && max(cap(e.overflow), cap(e.nodes)) <= mostNodes
+	return max(cap(e.arena), cap(e.out), cap(e.fields.buf)) <= 2*most && max(cap(e.overflow), cap(e.nodes)) <= 1<<10
 }

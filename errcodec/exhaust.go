@@ -1,5 +1,7 @@
 package errcodec
 
+import "slices"
+
 const (
 	mostVisits = 200_000 // of errors for which there is no room
 	mostLost   = 32      // sentinels that are remembered of them
@@ -38,17 +40,15 @@ func (s *search) visit(err error) {
 	if err == nil {
 		return
 	}
-	if _, sentinel := s.registry.find(err); sentinel != nil && len(s.found) < mostLost {
+	if _, sentinel := s.registry.find(err); sentinel != nil {
 		s.found = remember(s.found, sentinel)
 	}
 	s.open = append(s.open, causesOf(err).list()...)
 }
 
 func remember(found []*Entry, sentinel *Entry) []*Entry {
-	for _, e := range found {
-		if e == sentinel {
-			return found
-		}
+	if len(found) == mostLost || slices.Contains(found, sentinel) {
+		return found
 	}
 	return append(found, sentinel)
 }

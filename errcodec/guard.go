@@ -21,7 +21,7 @@ const waits = 8
 // still running, and the caller must not look at what it writes.
 func (g *guard) run(f func()) string {
 	if g.left < time.Millisecond {
-		return "was not asked: others took too long"
+		return "was not asked: there is no patience left"
 	}
 	done := make(chan string, 1)
 	begin := time.Now()
@@ -66,11 +66,13 @@ func (g *guard) wind(d time.Duration) {
 	g.timer.Reset(d)
 }
 
+const panicked = "panicked: "
+
 // protect runs f and says how it panicked, if it did.
 func protect(f func()) (why string) {
 	defer func() {
 		if p := recover(); p != nil {
-			why = "panicked: " + describe(p)
+			why = panicked + describe(p)
 		}
 	}()
 	f()
@@ -103,7 +105,7 @@ func (g *guard) causes(err error) (causes, string) {
 func (g *guard) text(err error) (string, string) {
 	var text string
 	if why := g.run(func() { text = err.Error() }); why != "" {
-		return "", "Error " + why
+		return "", why
 	}
 	return text, ""
 }

@@ -80,6 +80,25 @@ func TestMethodsOfRegisteredErrorsMayPanic(t *testing.T) {
 	assert.NotErrorAs(t, got, &path, "it would panic here as well")
 }
 
+// torn is registered, and panics in Unwrap.
+type torn struct{ number int }
+
+func (*torn) Error() string { return "torn" }
+func (*torn) Unwrap() error { panic("boom") }
+
+func TestUnwrapOfRegisteredErrorMayPanic(t *testing.T) {
+	errTorn := new(torn)
+	codec := app().With(errcodec.Sentinel("test.err-torn", errTorn), errcodec.Type("test.torn",
+		func(*msgpack.Encoder, *torn) error { return nil }, func(*msgpack.Decoder) (*torn, error) { return &torn{7}, nil }))
+	got := trip(codec, errors.Join(errTorn, errDeclined))
+	assert.Equal(t, "torn\nbank: card declined", got.Error())
+	assert.Same(t, errTorn, causesOf(got)[0])
+	require.ErrorIs(t, causesOf(got)[1], errDeclined)
+
+	got = trip(codec, &strangeList{"list", []error{new(torn), errDeclined}})
+	assert.Equal(t, &torn{7}, causesOf(got)[0])
+}
+
 // stuck returns a function that blocks until the test ends.
 func stuck(t *testing.T) func() {
 	var lock sync.Mutex
@@ -148,7 +167,7 @@ func TestManyErrorsThatNeverReturn(t *testing.T) {
 	within(t, func() {
 		got := trip(app(), errors.Join(append(many, errDeclined)...))
 		require.ErrorIs(t, got, errDeclined)
-		assert.Contains(t, got.Error(), "was not asked: others took too long")
+		assert.Contains(t, got.Error(), "was not asked: there is no patience left")
 	})
 }
 
@@ -324,6 +343,36 @@ func TestBoundsAreKept(t *testing.T) {
 	assert.LessOrEqual(t, len(data), 512)
 	got := codec.Decode(data)
 	assert.True(t, strings.HasPrefix(got.Error(), "xxxx"), got.Error())
+}
+
+func TestLongTextOfPassingErrorIsShortened(t *testing.T) {
+	small := app().With(errcodec.Bounds(errcodec.Limits{Bytes: 2000}))
+	for name, err := range map[string]error{
+		"foreign":  stranger{strings.Repeat("x", 5000)},
+		"answers":  strangeAs{&status{7, strings.Repeat("x", 5000)}},
+		"causes":   &strangeWrap{strings.Repeat("x", 5000), errDeclined},
+		"together": errors.Join(stranger{strings.Repeat("x", 180)}, &strangeWrap{strings.Repeat("x", 180), errDeclined}, stranger{strings.Repeat("y", 3000)}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			data := small.Encode(errors.Join(trip(app(), err), errLocked))
+			assert.LessOrEqual(t, len(data), 2000)
+			got := small.Decode(data)
+			require.ErrorIs(t, got, errLocked)
+			assert.Equal(t, errors.Is(err, errDeclined), errors.Is(got, errDeclined))
+			assert.Equal(t, errors.Is(err, &status{number: 7}), errors.Is(got, &status{number: 7}))
+			for _, text := range describe(got) {
+				assert.NotContains(t, text, "no error")
+			}
+		})
+	}
+}
+
+func TestWithoutPatienceForeignErrorsAreNotAsked(t *testing.T) {
+	codec := app().With(errcodec.Bounds(errcodec.Limits{Patience: -1}))
+	got := trip(codec, fmt.Errorf("a: %w", errors.Join(stranger{"text"}, errDeclined)))
+	assert.Equal(t, "a: text\nbank: card declined", got.Error())
+	require.ErrorIs(t, got, errDeclined)
+	assert.Contains(t, strings.Join(describe(got), "\n"), "(errcodec_test.stranger).Error was not asked: there is no patience left")
 }
 
 // faulty has functions that fail in every way.

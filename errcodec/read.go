@@ -18,7 +18,12 @@ type decoding struct {
 	field strings.Reader
 }
 
-func decode(c *Codec, data string) error {
+func decode(c *Codec, data string) (err error) {
+	defer func() {
+		if p := recover(); p != nil { // a defect of this package
+			err = &Unreadable{data: data, why: "decoding panicked: " + describe(p)}
+		}
+	}()
 	d := decoding{reader: reader{data: data}, codec: c}
 	text, err := d.message()
 	if d.dec != nil {
@@ -210,7 +215,9 @@ func (d *decoding) typed(entry *Entry, n named) (why string, result error) {
 	case entry.leaf && n.causes.kind != shapeLeaf && causesOf(result).kind == shapeLeaf:
 		return "", &kept{text: n.text, err: result, causes: n.causes}
 	case !entry.leaf && n.causes.incomplete():
-		_, why = textOf(result) // many a wrapper panics without its cause
+		if _, why = textOf(result); why != "" { // many a wrapper needs its cause
+			why = fmt.Sprintf("(%v).Error %s", entry.typ, why)
+		}
 	}
 	return why, result
 }

@@ -58,7 +58,7 @@ func (e *encoding) classify(i int, err error) {
 	n.how, n.entry = info.how, info.entry
 	if sentinel != nil {
 		n.how, n.class, n.entry = howSentinel, classSentinel, sentinel
-		e.attach(i, causesOf(err))
+		e.visitTrusted(i, err)
 		return
 	}
 	switch info.how {
@@ -66,7 +66,7 @@ func (e *encoding) classify(i int, err error) {
 		e.visitForeign(i, err)
 	case howTyped:
 		n.class = classTyped
-		e.attach(i, causesOf(err))
+		e.visitTrusted(i, err)
 	case howPlain, howJoin:
 		n.class = classPlain
 		e.attach(i, causesOf(err))
@@ -75,6 +75,22 @@ func (e *encoding) classify(i int, err error) {
 	case howOpaque:
 		e.visitOpaque(i, opaqueOf(err))
 	}
+}
+
+// visitTrusted is for registered types, which do not block but may panic.
+func (e *encoding) visitTrusted(i int, err error) {
+	c, why := trustedCauses(err)
+	e.nodes[i].note = why
+	e.attach(i, c)
+}
+
+func trustedCauses(err error) (c causes, why string) {
+	defer func() {
+		if p := recover(); p != nil {
+			why = "Unwrap " + panicked + describe(p)
+		}
+	}()
+	return causesOf(err), ""
 }
 
 func (e *encoding) visitForeign(i int, err error) {
@@ -101,7 +117,7 @@ func (e *encoding) visitOpaque(i int, o *Opaque) {
 	if o.name == cutName {
 		e.room += o.nodes
 	}
-	if e.codec.redact == nil && o.nodes-1 <= e.room {
+	if e.passes(len(o.text)+len(o.body)) && o.nodes-1 <= e.room {
 		e.room -= o.nodes - 1
 		return
 	}
@@ -142,8 +158,11 @@ func (e *encoding) below(i int, cause error) {
 // full reports whether there is no room for err. What stands for errors that
 // were cut elsewhere needs none, or it would be cut by the next process.
 func (e *encoding) full(err error) bool {
+	if e.room > 0 {
+		return false
+	}
 	o, ok := err.(*Opaque)
-	return e.room <= 0 && !(ok && o != nil && o.name == cutName)
+	return !ok || o == nil || o.name != cutName
 }
 
 func (e *encoding) drop(i int, rest ...error) {

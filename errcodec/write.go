@@ -39,7 +39,7 @@ func (e *encoding) losses(keep, most int) []*Entry {
 			lost = remember(lost, n.entry)
 		}
 	}
-	return lost[:min(len(lost), most, mostLost)]
+	return lost[:min(len(lost), most)]
 }
 
 // write fills e.out with a page, and reports whether it is small enough.
@@ -77,19 +77,25 @@ func (w *writer) node(i int, parent string, from int, last bool) int {
 		w.out = append(w.out, classNil)
 		return from
 	}
-	if n.how == howOpaque && len(n.opaque.body) <= w.fields {
+	text := w.text(i)
+	if n.how == howOpaque && w.passes(n.opaque, text) {
 		o := n.opaque
-		from = w.head(o.class|o.causes.kind, o.extras, o.text, parent, from, last)
+		from = w.head(o.class|o.causes.kind, o.extras, text, parent, from, last)
 		w.out = append(w.out, o.body...)
 		return from
 	}
-	text := w.text(i)
 	from = w.head(w.classOf(n)|n.shape, w.extrasOf(n), text, parent, from, last)
 	if n.class != classPlain {
 		w.name(n, text)
 	}
 	w.causes(i, n, text)
 	return from
+}
+
+// passes reports whether o is sent on as it came: texts of what is below it
+// are parts of its own.
+func (w *writer) passes(o *Opaque, text string) bool {
+	return len(o.body) <= w.fields && (len(text) == len(o.text) || o.nodes == 1)
 }
 
 // head writes what comes before everything else in a node.
