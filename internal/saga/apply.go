@@ -146,7 +146,8 @@ func (m *Machine) applySuspect(i *inst, f *Fact) {
 	i.attempts = f.Attempts
 	i.remember(f)
 	if f.Err != nil {
-		i.ill().failure = f.failure()
+		t := i.ill()
+		t.failure, t.since, t.notYet = f.failure(), f.Since, !f.Since.IsZero()
 	}
 }
 
@@ -233,7 +234,7 @@ func (m *Machine) applyUndone(i *inst, f *Fact) {
 	m.unhalt(i)
 	switch {
 	case i.passed:
-		i.passed, i.back = false, undone
+		i.passed = false
 		m.passed--
 		m.afterHalt(i)
 	case i.own:
@@ -273,8 +274,6 @@ func (m *Machine) applyStuck(i *inst, f *Fact) {
 		i.passed = true
 		m.passed++
 		m.isBack(i)
-	default:
-		i.back = undone
 	}
 	if own {
 		m.fail(i)
@@ -306,9 +305,6 @@ func (m *Machine) relay() {
 	m.halted = nil
 	for _, i := range halted {
 		i.halted = false
-		if i.back == undone {
-			i.back = undoing
-		}
 		t := i.ill()
 		t.undos, t.since, t.notYet = 0, time.Time{}, false
 		if i.op.Kind != plan.Step {
@@ -392,6 +388,9 @@ func (i *inst) rejectsPhase(f *Fact) string {
 			return "it goes the other way"
 		}
 	case Reply:
+		if o, err := DecodeOutcome(f.Out); err == nil && !i.awaits(&o) {
+			return "it has ended already"
+		}
 	default:
 		if i.phase != open {
 			return "it has ended already"

@@ -62,7 +62,7 @@ func (m *Machine) wants(i *inst) bool {
 	switch {
 	case !i.queued || i.running || i.halted || m.settled != nil:
 		return false
-	case i.back == undoing:
+	case i.backward():
 		return i.phase == done || i.phase == failed
 	default:
 		return i.phase == open && i.back == ahead && !i.cancelled
@@ -71,7 +71,7 @@ func (m *Machine) wants(i *inst) bool {
 
 func (m *Machine) attempt(i *inst, now time.Time) (Attempt, bool) {
 	a := Attempt{inst: i, Path: i.Path(), Spec: i.op.Step}
-	if i.back == undoing {
+	if i.backward() {
 		return m.attemptUndo(i, a)
 	}
 	a.Number = i.attempts + 1
@@ -335,7 +335,7 @@ func (m *Machine) doubtOwn(i *inst, now time.Time) {
 // later lets i try again after a while.
 func (m *Machine) later(i *inst, after time.Duration, err error, now time.Time) {
 	t := i.ill()
-	if t.next = now.Add(after); i.back == undoing {
+	if t.next = now.Add(after); i.backward() {
 		t.undoing = lastError{err: err}
 	} else {
 		t.failure = lastError{err: err}

@@ -235,7 +235,8 @@ func (m *Machine) goBack() {
 
 // undoChild asks the saga of a child to go back.
 func (m *Machine) undoChild(i *inst) {
-	if i.phase == failed { // it has ended undone
+	if i.phase == failed || i.final { // it has ended
+		i.kept = i.final
 		m.isBack(i)
 		return
 	}

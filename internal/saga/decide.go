@@ -230,7 +230,7 @@ func (m *Machine) fits(i *inst, n int) error {
 
 // doubt records, for every attempt below i that runs or may have had an effect, that it may.
 func (m *Machine) doubt(i *inst, now time.Time) {
-	if i.phase == open && i.op.Kind == plan.Step && !i.noted && i.uncertain() {
+	if i.phase == open && i.op.Kind == plan.Step && !i.told() && i.uncertain() {
 		m.suspect(i, now)
 	}
 	for _, kid := range i.kids {
@@ -243,9 +243,15 @@ func (m *Machine) suspect(i *inst, now time.Time) {
 	f := Fact{Kind: Suspect, Attempts: i.attempts, In: i.unsavedIn()}
 	if t := i.trouble; t != nil {
 		f.err, f.Err = t.failure.err, t.failure.data
+		if t.notYet {
+			f.Since = t.since
+		}
 	}
 	m.record(i, &f, now)
 }
+
+// told says that everything of the attempts of i so far stands in the journal.
+func (i *inst) told() bool { return i.noted && (i.trouble == nil || !i.trouble.dirty) }
 
 // uncertain says that somebody may have seen an effect of i which is not recorded.
 func (i *inst) uncertain() bool {

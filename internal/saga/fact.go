@@ -31,7 +31,7 @@ const (
 	Cancelled FactKind = 16 // ID, Text is the reason; Err
 	Expired   FactKind = 17 // the deadline passed: Err
 	Denied    FactKind = 18 // cancel ID came after the pivot
-	Suspect   FactKind = 19 // an attempt may have had an effect: In; Attempts and Err of those before
+	Suspect   FactKind = 19 // an attempt may have had an effect: In; Attempts, Err and Since of those before
 	Reply     FactKind = 20 // a child ended: Out is its outcome
 	Asked     FactKind = 21 // the parent wants this saga undone: ID, Err
 	Relayed   FactKind = 22 // a person said go on: ID, Who, Text why
@@ -71,7 +71,7 @@ type Fact struct {
 	err error // Err, where it was made
 }
 
-func (f *Fact) failure() lastError { return lastError{f.err, f.Err} }
+func (f *Fact) failure() lastError { return lastError{err: f.err, data: f.Err} }
 
 const (
 	hasAttempts = 1 << iota

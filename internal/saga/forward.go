@@ -92,7 +92,7 @@ func (m *Machine) done(i *inst) {
 	i.phase = done
 	i.silence()
 	if t := i.trouble; t != nil {
-		t.failure, t.notYet = lastError{}, false
+		t.failure, t.undoing, t.undos, t.notYet = lastError{}, lastError{}, 0, false
 	}
 	if i.op.pivot {
 		m.pivoted, m.pivot = true, nil

@@ -46,6 +46,7 @@ type inst struct {
 	fresh     bool  // suspect only says that an attempt runs now
 	halted    bool  // failed for good: waits for a person
 	kept      bool  // its effect stays
+	final     bool  // a child that a person ended: it cannot be undone
 	decided   bool  // Choice, Each, Delay, Wait: the decision is recorded
 	attempts  int   // of do that counted
 	pick      int32 // Choice: the arm; Race: the winner; Each: how many items have been entered
@@ -76,15 +77,19 @@ type trouble struct {
 
 // lastError is an error as it was made here, or as it was recorded.
 type lastError struct {
-	err  error
-	data []byte
+	err     error
+	data    []byte
+	decoded error // of data, when somebody has asked
 }
 
-func (m *Machine) decodeError(e lastError) error {
-	if e.data != nil {
-		return m.env.Errors.Decode(e.data)
+func (m *Machine) decodeError(e *lastError) error {
+	if e.data == nil {
+		return e.err
 	}
-	return e.err
+	if e.decoded == nil {
+		e.decoded = m.env.Errors.Decode(e.data)
+	}
+	return e.decoded
 }
 
 func (i *inst) ill() *trouble {
@@ -120,6 +125,9 @@ func (i *inst) prefix() string {
 		return up.prefix()
 	}
 }
+
+// backward says that the undo of i is to be run, or waits for something.
+func (i *inst) backward() bool { return i.back == undoing || i.passed }
 
 // leaf says that i does something itself.
 func (i *inst) leaf() bool { return i.op.Kind == plan.Step || i.op.Kind == plan.Child }

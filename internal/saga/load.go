@@ -9,7 +9,7 @@ import (
 	"github.com/skald-go/skald/internal/plan"
 )
 
-var errNothingToSkip = errors.New("a skip names no undo that failed for good")
+var errNothingToSkip = errors.New("flow: a skip names no undo that failed for good")
 
 // Load gives the machine of a stored saga. The error is a *ForeignError if the definition does not have what the
 // record says, and a *BrokenError if the record cannot be read.
@@ -129,7 +129,7 @@ func (i *inst) state() string {
 	switch {
 	case i.halted:
 		return "stuck"
-	case i.back == undoing:
+	case i.backward():
 		return "undoing"
 	case i.back == undone && (i.phase == done || i.phase == failed):
 		return "undone"

@@ -66,19 +66,20 @@ type Machine struct {
 	running   int
 	passed    int // insts that are
 
-	signals  []letter
-	pivot    *inst // open
-	pivoted  bool
-	late     bool   // the deadline was alerted
-	slow     bool   // that it takes long is recorded
-	endedBy  string // ID of the event that sent the saga back
-	released bool
-	broken   error
-	settled  *Fact
-	outcome  *Outcome
-	ending   Outcome // memory of outcome
-	undos    []UndoResult
-	size     int
+	signals   []letter
+	pivot     *inst // open
+	pivoted   bool
+	late      bool   // the deadline was alerted
+	slow      bool   // that it takes long is recorded
+	endedBy   string // ID of the event that sent the saga back
+	released  bool
+	broken    error
+	complaint error // about a decision by hand
+	settled   *Fact
+	outcome   *Outcome
+	ending    Outcome // memory of outcome
+	undos     []UndoResult
+	size      int
 
 	bufs    *buffers
 	consume []string
@@ -138,7 +139,7 @@ func take(env *Env, prog *Program, id string, header Header) *Machine {
 // is not a value of its own: transitions, journal bytes, the Value of its outcome.
 func (m *Machine) Release() {
 	b := m.bufs
-	if b == nil || cap(b.journal) > keptBytes || cap(b.scratch) > keptBytes || cap(b.outcome) > keptBytes || cap(m.arena) > keptInsts || cap(b.entries) > keptInsts {
+	if m.env == nil || cap(b.journal) > keptBytes || cap(b.scratch) > keptBytes || cap(b.outcome) > keptBytes || cap(m.arena) > keptInsts || cap(b.entries) > keptInsts {
 		return
 	}
 	clear(b.entries[:cap(b.entries)])

@@ -141,10 +141,7 @@ func (m *Machine) replied(ev broker.Event, now time.Time) error {
 		m.broken = &BrokenError{Path: ev.Name, Err: err}
 		return nil
 	}
-	if i.phase == failed || i.phase == refused || i.back == undone {
-		return nil
-	}
-	if i.phase == done && o.End == Succeeded {
+	if !i.awaits(&o) {
 		return nil
 	}
 	if o.End != Succeeded && !i.cancelled {
@@ -154,38 +151,64 @@ func (m *Machine) replied(ev broker.Event, now time.Time) error {
 	return nil
 }
 
+// awaits says that the child's saga can still come to the outcome o.
+func (i *inst) awaits(o *Outcome) bool {
+	switch {
+	case !i.decided || i.back == undone || i.final:
+		return false
+	case o.End == Succeeded:
+		return i.phase == open || i.phase == done && o.Hand
+	case o.End == Compensated:
+		return i.phase == open || i.phase == done
+	default:
+		return false
+	}
+}
+
 // applyReply ends a child: done with its output, or undone with its error.
 func (m *Machine) applyReply(i *inst, f *Fact) {
 	o, err := DecodeOutcome(f.Out)
-	if err != nil {
+	switch {
+	case err != nil:
 		m.broken = &BrokenError{Path: i.Path(), Err: err}
+	case o.End == Succeeded:
+		m.childDone(i, &o)
+	case i.phase == done || i.cancelled:
+		m.childUndone(i, &o)
+	default:
+		m.childFailed(i, &o)
+	}
+}
+
+func (m *Machine) childDone(i *inst, o *Outcome) {
+	i.outData, i.final = o.Value, o.Hand
+	if i.phase == open {
+		m.done(i)
 		return
 	}
-	if o.End == Succeeded {
-		i.outData = o.Value
-		if i.outData == nil {
-			i.outData = []byte{}
-		}
-		if i.phase == open {
-			m.done(i)
-		}
-		return
-	}
+	m.resume(i)
+}
+
+func (m *Machine) childUndone(i *inst, o *Outcome) {
+	m.childEnds(i, o)
+	m.undos = append(m.undos, UndoResult{Path: i.Path(), ByHand: o.Hand})
+	m.resume(i)
+}
+
+func (m *Machine) childFailed(i *inst, o *Outcome) {
+	m.childEnds(i, o)
+	m.blame(i)
+	i.back = undone
+	m.fail(i)
+}
+
+func (m *Machine) childEnds(i *inst, o *Outcome) {
 	t := i.ill()
 	t.failure, t.kept, t.attempts = lastError{data: o.Err}, o.Kept, o.Parts
-	wasDone := i.phase == done || i.cancelled
 	i.phase = failed
 	if m.pivot == i {
 		m.pivot = nil
 	}
-	if wasDone {
-		m.undos = append(m.undos, UndoResult{Path: i.Path()})
-		m.resume(i)
-		return
-	}
-	m.blame(i)
-	i.back = undone
-	m.fail(i)
 }
 
 func (m *Machine) byPerson(ev broker.Event, now time.Time) error {
@@ -205,7 +228,7 @@ func (m *Machine) byPerson(ev broker.Event, now time.Time) error {
 	case EventSkip:
 		i := m.at(ev.Name)
 		if i == nil || !i.halted || i.back == ahead {
-			m.broken = &BrokenError{Path: ev.Name, Err: errNothingToSkip}
+			m.complaint = fmt.Errorf("%w: %q", errNothingToSkip, ev.Name)
 			return nil
 		}
 		f.Kind = Skipped

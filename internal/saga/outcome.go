@@ -22,20 +22,29 @@ const (
 
 // Outcome is what a saga leaves behind.
 type Outcome struct {
-	End   End
-	Value []byte // Succeeded: the output
-	Err   []byte // otherwise: the error
-	Kept  []string
-	By    string // ID of the event that ended the saga, if one did
-	Parts int    // attempts of the step that failed
-	Out   any    // Succeeded, in the process that ran it: the live output
+	End    End
+	Value  []byte // Succeeded: the output
+	Err    []byte // otherwise: the error
+	Kept   []string
+	By     string // ID of the event that ended the saga, if one did
+	Hand   bool   // a person ended it: what it did will not be undone any more
+	Parts  int    // attempts of the step that failed
+	Out    any    // Succeeded, in the process that ran it: the live output
+	Failed error  // otherwise, in the process that ran it: what Err encodes, made of errors that were decoded
 }
 
-const outcomeVersion = 1
+const (
+	outcomeVersion = 1
+	byHand         = 0x80 // beside the End
+)
 
 // Append encodes o.
 func (o *Outcome) Append(dst []byte) []byte {
-	dst = append(dst, outcomeVersion, byte(o.End))
+	end := byte(o.End)
+	if o.Hand {
+		end |= byHand
+	}
+	dst = append(dst, outcomeVersion, end)
 	dst = putBytes(dst, o.Value)
 	dst = putBytes(dst, o.Err)
 	dst = binary.AppendUvarint(dst, uint64(len(o.Kept)))
@@ -51,7 +60,8 @@ func DecodeOutcome(data []byte) (Outcome, error) {
 	if v := r.byte(); v != outcomeVersion {
 		return Outcome{}, fmt.Errorf("an outcome of version %d, this is version %d", v, outcomeVersion)
 	}
-	o := Outcome{End: End(r.byte()), Value: r.bytes(), Err: r.bytes()}
+	end := r.byte()
+	o := Outcome{End: End(end &^ byHand), Hand: end&byHand != 0, Value: r.bytes(), Err: r.bytes()}
 	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
 		o.Kept = append(o.Kept, r.string())
 	}
@@ -99,9 +109,10 @@ func (m *Machine) conclude(now time.Time) bool {
 
 func (m *Machine) byHand() *Outcome {
 	if m.settled.Out != nil {
-		return &Outcome{End: Succeeded, Value: m.settled.Out}
+		return &Outcome{End: Succeeded, Value: m.settled.Out, Hand: true}
 	}
 	o := m.failedWith(Compensated)
+	o.Hand = true
 	return o
 }
 
@@ -147,7 +158,8 @@ func isBroken(err error) bool {
 
 func (m *Machine) failedWith(end End) *Outcome {
 	f := m.Failure(end)
-	return &Outcome{End: end, Err: m.env.Errors.Append(nil, m.env.Fail(f)), Kept: f.Kept, By: m.endedBy, Parts: f.Attempts}
+	err := m.env.Fail(f)
+	return &Outcome{End: end, Err: m.env.Errors.Append(nil, err), Kept: f.Kept, By: m.endedBy, Parts: f.Attempts, Failed: err}
 }
 
 // Failure tells how a saga that does not succeed stands.
@@ -170,6 +182,9 @@ func (m *Machine) Failure(end End) Failure {
 			f.Also = append([]error{f.Cause}, f.Also...)
 		}
 		f.Cause = m.broken
+	}
+	if m.complaint != nil {
+		f.Also = append(f.Also, m.complaint)
 	}
 	if f.Cause == nil && len(f.Also) > 0 {
 		f.Cause, f.Also = f.Also[0], f.Also[1:]
@@ -206,7 +221,7 @@ func (m *Machine) undoResults() []UndoResult {
 // kept lists the paths whose effects stay.
 func (m *Machine) kept() (paths []string) {
 	m.root.walk(func(i *inst) {
-		if i.kept {
+		if i.kept || m.settled != nil && i.remains() {
 			paths = append(paths, i.Path())
 		}
 		if i.trouble != nil {
@@ -218,12 +233,22 @@ func (m *Machine) kept() (paths []string) {
 	return paths
 }
 
+// remains says that i has, or may have, an effect that nobody undid.
+func (i *inst) remains() bool {
+	switch {
+	case !i.leaf() || i.phase != done && i.phase != failed || i.back == undone && !i.passed:
+		return false
+	default:
+		return i.op.Kind == plan.Child || !i.op.Step.ReadOnly
+	}
+}
+
 // errorOf is the last error of i on its way forward.
 func (m *Machine) errorOf(i *inst) error {
 	if i.trouble == nil {
 		return nil
 	}
-	return m.decodeError(i.trouble.failure)
+	return m.decodeError(&i.trouble.failure)
 }
 
 // undoErrorOf is the last error of the undo of i.
@@ -231,7 +256,7 @@ func (m *Machine) undoErrorOf(i *inst) error {
 	if i.trouble == nil {
 		return nil
 	}
-	return m.decodeError(i.trouble.undoing)
+	return m.decodeError(&i.trouble.undoing)
 }
 
 // causeOf is why i goes back.

@@ -1,6 +1,7 @@
 package saga_test
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -82,11 +83,15 @@ func (p place) follows(q place, inOrder bool) bool {
 		case plan.Seq, plan.Loop:
 			return a.index > b.index
 		case plan.All, plan.Each:
-			return inOrder && a.index > b.index
+			return inOrder && a.index > b.index && !races(q.way[k:]) // a race undoes its losers while the rest goes on
 		}
 		return false
 	}
 	return false
+}
+
+func races(way []turn) bool {
+	return slices.ContainsFunc(way, func(t turn) bool { return t.kind == plan.Race })
 }
 
 func (w *world) place(s *stored, path string) place {

@@ -33,6 +33,7 @@ func simulateOf[T value[T]](w *world, input T) {
 	w.faults = d.n(16)
 	w.flaky = flaky{crash: 30, giveBack: 40, twice: 6, abandon: 5, time: 12}
 	w.answers = w.roll
+	w.answer = input.mix("by hand")
 	w.start("main", "m", input)
 	w.run()
 	for n := 0; w.nudge(input.mix("signal")); n++ {
@@ -63,7 +64,8 @@ func (w *world) nudge(signal any) bool {
 	}
 	for _, id := range w.ids {
 		if s := w.stored[id]; s.state != broker.Finished {
-			w.fail("%s is left, %v, and nothing will ever happen to it", id, s.state)
+			w.adopt(s)
+			w.fail("%s is left, and nothing will ever happen to it:\n%s", id, s.owner.m.Dump(w.now))
 		}
 	}
 	return false
@@ -75,7 +77,7 @@ func (w *world) decide(s *stored) {
 	f := w.fails[s.ID]
 	switch stuck := stuckUndos(f); {
 	case hopeless(f.Cause) || oneIn(w.dice, 10):
-		note.Out, _ = payloads{}.Marshal(0)
+		note.Out, _ = payloads{}.Marshal(w.answer)
 		if w.dice.n(2) == 0 {
 			note.Out, note.Err = nil, []byte("a person ended it")
 		}
@@ -110,7 +112,7 @@ func stuckUndos(f saga.Failure) (paths []string) {
 func (w *world) checkEnd() {}
 
 func TestSimulation(t *testing.T) {
-	n := uint64(2000)
+	n := uint64(3000)
 	for seed := range n {
 		simulate(newSeeded(seed), func(format string, args ...any) {
 			t.Helper()

@@ -111,6 +111,7 @@ func (w *world) disturb() {
 // giveBack is what an engine does that shuts down and waits no longer.
 func (w *world) giveBack(s *stored) {
 	p := s.owner
+	w.read(s)
 	p.m.Advance(w.now)
 	t, ok := p.m.Transition(w.now)
 	if !ok || t.Next == broker.Keep {

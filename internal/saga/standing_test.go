@@ -13,7 +13,7 @@ import (
 type standing struct {
 	done, failed, refused bool
 	own                   bool // its failure may be why the saga goes back: its undo comes first
-	begun                 bool // a child
+	begun, final          bool // a child; it ended by hand
 	undone, skipped       int
 	stuck                 bool
 	out                   []byte // recorded output
@@ -27,7 +27,7 @@ func (s *standing) mayUndo() bool { return (s.done || s.failed) && s.undone == 0
 
 // owes says that an effect is there, or may be, which has not been undone.
 func (s *standing) owes() bool {
-	return (s.done || s.failed || s.begun) && s.undone == 0 && s.skipped == 0
+	return (s.done || s.failed || s.begun) && !s.final && s.undone == 0 && s.skipped == 0
 }
 
 func (s *stored) at(path string) *standing {
@@ -86,7 +86,7 @@ func (w *world) learnReply(s *stored, at *standing, f saga.Fact) {
 		w.fail("%s: %v", s.ID, err)
 	}
 	if o.End == saga.Succeeded {
-		at.done, at.out = true, o.Value
+		at.done, at.out, at.final = true, o.Value, o.Hand
 		return
 	}
 	at.undone++

@@ -72,10 +72,13 @@ func (m *Machine) finish(t *broker.Transition) {
 	}
 }
 
-// reply tells the parent. The event's ID differs between the two ends that a child can come to.
+// reply tells the parent. The event's ID differs between the ends that a child can come to, one after the other.
 func (m *Machine) reply(outcome []byte) {
 	op := "~done"
-	if m.outcome.End != Succeeded {
+	switch {
+	case m.outcome.Hand:
+		op = "~settled"
+	case m.outcome.End != Succeeded:
 		op = "~undone"
 	}
 	for _, s := range m.send {
@@ -147,7 +150,7 @@ func (m *Machine) recordDirty(now time.Time) {
 		switch {
 		case i.phase == open && i.back == ahead && !i.cancelled && !t.next.IsZero():
 			m.tried(i, &Fact{Kind: Tried, Attempts: i.attempts, Suspect: i.suspect, In: i.unsavedIn()}, t.failure, now)
-		case i.back == undoing && i.phase != open && !i.halted && !t.next.IsZero():
+		case i.backward() && i.phase != open && !i.halted && !t.next.IsZero():
 			m.tried(i, &Fact{Kind: Tried, Flag: true, Attempts: t.undos}, t.undoing, now)
 		case i.phase == open && i.suspect && !i.noted:
 			m.suspect(i, now)

@@ -33,7 +33,7 @@ type world struct {
 	watch   func(*stored) // called after each commit
 	pures   int           // calls of pure functions
 	mails   int
-	frozen  bool // stop at the first dead letter
+	answer  any // what a person says that a saga ended with
 	commits int
 }
 
