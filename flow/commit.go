@@ -99,8 +99,8 @@ func (r *run) cutOffAll() {
 
 // settled tells the callers in this process how the saga ended.
 func (r *run) settled(o *saga.Outcome) {
-	res := result{state: StateDone, out: o.Out}
-	if o.End != saga.Succeeded || r.e.opts.DecodeAll || o.Out == nil {
+	res := result{state: stateOf(o.End), out: o.Out, err: o.Failed}
+	if r.e.opts.DecodeAll || o.Out == nil && o.Failed == nil {
 		res = r.e.result(r.def, o)
 	}
 	r.resolve(res)

@@ -1,6 +1,9 @@
 package flow
 
 import (
+	"cmp"
+	"errors"
+
 	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/skald-go/skald/errcodec"
@@ -67,19 +70,16 @@ func decodePanic(dec *msgpack.Decoder, cause error) (*step.PanicError, error) {
 
 // encodeError writes the fields that are not errors; the codec itself carries what Unwrap gives.
 func (w *wireErrors) encodeError(enc *msgpack.Encoder, e *Error) error {
-	err := enc.EncodeMulti(e.SagaID, e.Flow, e.Step, e.Attempts, uint8(e.State), e.Cause != nil, e.Kept)
-	if err != nil {
-		return err
+	err := errors.Join(enc.EncodeString(e.SagaID), enc.EncodeString(e.Flow), enc.EncodeString(e.Step), enc.EncodeInt(int64(e.Attempts)),
+		enc.EncodeUint(uint64(e.State)), enc.EncodeBool(e.Cause != nil), enc.EncodeArrayLen(len(e.Kept)))
+	for _, path := range e.Kept {
+		err = cmp.Or(err, enc.EncodeString(path))
 	}
-	if err := enc.EncodeArrayLen(len(e.Undone)); err != nil {
-		return err
-	}
+	err = cmp.Or(err, enc.EncodeArrayLen(len(e.Undone)))
 	for _, u := range e.Undone {
-		if err := enc.EncodeMulti(u.Step, u.ByHand, w.codec.Encode(u.Err)); err != nil {
-			return err
-		}
+		err = cmp.Or(err, enc.EncodeString(u.Step), enc.EncodeBool(u.ByHand), enc.EncodeBytes(w.codec.Encode(u.Err)))
 	}
-	return nil
+	return err
 }
 
 func (w *wireErrors) decodeError(dec *msgpack.Decoder, causes []error) (*Error, error) {
@@ -87,6 +87,9 @@ func (w *wireErrors) decodeError(dec *msgpack.Decoder, causes []error) (*Error, 
 	var caused bool
 	if err := dec.DecodeMulti(&e.SagaID, &e.Flow, &e.Step, &e.Attempts, (*uint8)(&e.State), &caused, &e.Kept); err != nil {
 		return nil, err
+	}
+	if len(e.Kept) == 0 {
+		e.Kept = nil
 	}
 	if caused && len(causes) > 0 {
 		e.Cause, causes = causes[0], causes[1:]
