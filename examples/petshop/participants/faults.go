@@ -8,7 +8,7 @@ import (
 
 // Fault is something that goes wrong inside a participant.
 type Fault struct {
-	At    string        // the end of the idempotency keys it is for: "move-pet/do"
+	At    string        // which requests it is for: "move-pet/do", "move-pet/undo", "check/read"
 	Times int           // how many requests it is for: 0 is one, Always is all
 	First func()        // happens first
 	Delay time.Duration // goes by before anything else
@@ -46,11 +46,11 @@ func (p *plan) clear() {
 }
 
 // take gives the fault for a request, or the zero Fault.
-func (p *plan) take(key string) Fault {
+func (p *plan) take(operation string) Fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, f := range p.faults {
-		if f.Times != 0 && strings.HasSuffix(key, "/"+f.At) {
+		if f.Times != 0 && strings.HasSuffix(operation, "/"+f.At) {
 			if f.Times > 0 {
 				f.Times--
 			}

@@ -22,6 +22,15 @@ const (
 	UndoesHeader = "Compensates" // the key of the request that this one undoes
 )
 
+// operation names a request for Fault.At.
+func operation(r *http.Request) string {
+	key := r.Header.Get(KeyHeader)
+	if r.Method == http.MethodGet {
+		return strings.TrimSuffix(key, "/do") + "/read"
+	}
+	return key
+}
+
 // Entry is what a participant noted of a request.
 type Entry struct {
 	Service string
@@ -99,7 +108,7 @@ func (s *service) handle(pattern string, effect func(*request) (any, error)) {
 		if err != nil {
 			return // the caller has gone
 		}
-		fault := s.faults.take(r.Header.Get(KeyHeader))
+		fault := s.faults.take(operation(r))
 		if fault.First != nil {
 			fault.First()
 		}

@@ -1,0 +1,49 @@
+// Package brokers names the brokers that the tests of the examples run on.
+package brokers
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/skald-go/skald/broker"
+	"github.com/skald-go/skald/inmem"
+)
+
+// Kind is a kind of broker.
+type Kind struct {
+	Name    string
+	Virtual bool // it waits on channels and timers only, so that its time may be virtual
+	Open    func(testing.TB) broker.Broker
+}
+
+// All lists the kinds that there are.
+func All() []Kind {
+	return []Kind{{Name: "inmem", Virtual: true, Open: openInMem}}
+}
+
+func openInMem(t testing.TB) broker.Broker {
+	b := inmem.New()
+	t.Cleanup(func() { assert.NoError(t, b.Close()) })
+	return b
+}
+
+// Each runs test on all kinds of brokers, with and without decoding everything.
+func Each(t *testing.T, test func(t *testing.T, k Kind, decodeAll bool)) {
+	for _, k := range All() {
+		t.Run(k.Name, func(t *testing.T) { test(t, k, false) })
+		t.Run(k.Name+" decoding all", func(t *testing.T) { test(t, k, true) })
+	}
+}
+
+// InBubble is Each in bubbles of virtual time, where the broker allows it: a day goes by in an instant.
+func InBubble(t *testing.T, test func(t *testing.T, k Kind, decodeAll bool)) {
+	Each(t, func(t *testing.T, k Kind, decodeAll bool) {
+		if !k.Virtual {
+			test(t, k, decodeAll)
+			return
+		}
+		synctest.Test(t, func(t *testing.T) { test(t, k, decodeAll) })
+	})
+}
