@@ -77,10 +77,12 @@ func TestCloseStopsTheTimers(t *testing.T) {
 		require.NoError(t, err)
 		b.Kill(w)
 		require.NoError(t, b.Close())
-		time.Sleep(2 * time.Hour)
+		assert.False(t, b.alarm.timer.Stop(), "the alarm is still set")
+		assert.False(t, w.(*worker).lease.Stop(), "the lease is still running")
+		b.arm()
+		b.ring()
+		assert.False(t, b.alarm.timer.Stop(), "the alarm is set again")
 		assert.Equal(t, broker.Parked, s.state)
-		assert.False(t, b.alarm.timer.Stop(), "the alarm was still set")
-		assert.False(t, w.(*worker).lease.Stop(), "the lease was still running")
 	})
 }
 

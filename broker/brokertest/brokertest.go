@@ -40,6 +40,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/skald-go/skald/broker"
 	"github.com/skald-go/skald/broker/brokerfault"
 )
@@ -77,20 +79,19 @@ type Limits struct {
 	EarlyMail int           // how many such events are kept
 }
 
-// Run runs all cases, the property test and the stress test as subtests of t.
+// Run runs all cases, the property test and the stress test as subtests of t, in real time side by side. At the end
+// no goroutine may be left.
 func Run(t *testing.T, h Harness) {
 	h.Lease = cmp.Or(h.Lease, 10*time.Second)
 	h.Patience = cmp.Or(h.Patience, 10*h.Lease)
 	h.Moment = cmp.Or(h.Moment, 50*time.Millisecond)
-	for _, c := range cases() {
-		t.Run(c.name, func(t *testing.T) {
-			for _, m := range modes() {
-				t.Run(m.name, func(t *testing.T) { c.in(t, h, m) })
-			}
-		})
+	running := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, running) })
+	for _, c := range cases(h) {
+		t.Run(c.name, func(t *testing.T) { c.inAllModes(t, h) })
 	}
-	t.Run("random operations", func(t *testing.T) { randomOperations(t, h) })
-	t.Run("stress", func(t *testing.T) { stress(t, h) })
+	t.Run("random operations", func(t *testing.T) { h.parallel(t); randomOperations(t, h) })
+	t.Run("stress", func(t *testing.T) { h.parallel(t); stress(t, h) })
 }
 
 // testCase is one thing that a broker must do.
@@ -100,8 +101,15 @@ type testCase struct {
 	limits Limits
 }
 
-func cases() []testCase {
-	return slices.Concat(startCases(), receiveCases(), commitCases(), leaseCases(), parkCases(), mailCases(), endCases(),
+func (c testCase) inAllModes(t *testing.T, h Harness) {
+	h.parallel(t)
+	for _, m := range modes() {
+		t.Run(m.name, func(t *testing.T) { c.in(t, h, m) })
+	}
+}
+
+func cases(h Harness) []testCase {
+	return slices.Concat(startCases(), receiveCases(), commitCases(), leaseCases(), parkCases(), mailCases(h), endCases(),
 		readCases(), closeCases())
 }
 
@@ -123,6 +131,13 @@ func (c testCase) in(t *testing.T, h Harness, m mode) {
 	h.bubble(t, func(t *testing.T) {
 		c.run(newSuite(t, t, h, c.limits, brokerfault.Options{Rules: m.rules}))
 	})
+}
+
+// parallel lets tests that take real time run side by side.
+func (h Harness) parallel(t *testing.T) {
+	if !h.Virtual {
+		t.Parallel()
+	}
 }
 
 // bubble runs f in a bubble of its own if time is virtual.

@@ -195,7 +195,7 @@ func buriedMail(s *suite) {
 func forgotten(s *suite) {
 	w := s.worker()
 	s.own(w, "short")
-	s.commit(w, broker.Transition{ID: "short", Rev: 1, Next: broker.Finish, Outcome: []byte("outcome"), Keep: 2 * s.h.Moment})
+	s.commit(w, broker.Transition{ID: "short", Rev: 1, Next: broker.Finish, Outcome: []byte("outcome"), Keep: 10 * s.h.Moment})
 	s.own(w, "long")
 	s.finish(w, "long", 1)
 	assert.Equal(s.t, "outcome", string(s.lookup("short").Outcome))

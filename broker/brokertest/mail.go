@@ -2,7 +2,6 @@ package brokertest
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -10,7 +9,7 @@ import (
 	"github.com/skald-go/skald/broker"
 )
 
-func mailCases() []testCase {
+func mailCases(h Harness) []testCase {
 	return []testCase{
 		{name: "mail/for an owned saga", run: mailForOwned},
 		{name: "mail/for the next owner", run: mailForNextOwner},
@@ -18,7 +17,7 @@ func mailCases() []testCase {
 		{name: "mail/once", run: mailOnce},
 		{name: "mail/in order", run: mailInOrder},
 		{name: "mail/for a finished saga", run: mailForFinished},
-		{name: "mail/early mail is kept for a time", run: earlyMailExpires, limits: Limits{EarlyFor: 50 * time.Millisecond, EarlyMail: 2}},
+		{name: "mail/early mail is kept for a time", run: earlyMailExpires, limits: Limits{EarlyFor: 4 * h.Moment, EarlyMail: 2}},
 		{name: "mail/early mail is limited", run: earlyMailLimit, limits: Limits{EarlyMail: 2}},
 	}
 }
@@ -114,7 +113,7 @@ func earlyMailExpires(s *suite) {
 	s.deliver("b", "in time")
 	s.start("b")
 	s.deliver("c", "late as well")
-	s.elapse(2 * 50 * time.Millisecond)
+	s.elapse(5 * s.h.Moment)
 	s.start("a")
 	assert.Empty(s.t, s.lookup("a").Mail)
 	s.deliver("d", "room", "again")

@@ -67,10 +67,12 @@ func room(s *suite) {
 
 func wakes(s *suite) {
 	w := s.worker()
-	time.AfterFunc(s.h.Moment, func() { s.start("a") })
+	started := s.later(func() { s.start("a") })
 	assert.Equal(s.t, "a", s.take(w).ID)
-	time.AfterFunc(s.h.Moment, func() { s.deliver("a", "e") })
+	<-started
+	delivered := s.later(func() { s.deliver("a", "e") })
 	s.news(w, "a", "e")
+	<-delivered
 }
 
 // sharing lets workers take sagas one by one, while others start them.
@@ -123,14 +125,17 @@ func endedWait(s *suite) {
 	w := s.worker()
 	for i := range 20 {
 		ctx, cancel := context.WithCancel(s.ctx)
-		time.AfterFunc(s.h.Moment/10, cancel)
-		time.AfterFunc(s.h.Moment/10, func() { s.start(fmt.Sprint(i)) })
+		started := s.later(func() {
+			cancel()
+			s.start(fmt.Sprint(i))
+		})
 		got, err := insist(func() ([]broker.Delivery, error) { return w.Receive(ctx, 1) })
 		if err != nil {
 			require.ErrorIs(s.t, err, context.Canceled)
 			got = s.receive(w, 1)
 		}
 		assert.Equal(s.t, fmt.Sprint(i), got[0].ID)
+		<-started
 	}
 }
 

