@@ -27,13 +27,16 @@ func (w *world) roll(c *call) answer {
 	err := fmt.Errorf("fault %d of %s", w.faults, c)
 	switch w.dice.n(9) {
 	case 0:
+		w.bank.refuse(c)
 		return answer{step.Refused(err), false}
 	case 1:
+		w.bank.refuse(c)
 		return answer{fmt.Errorf("%w: %w", err, errBroke), false}
 	case 2:
 		return answer{step.Permanent(err), w.dice.n(2) == 1}
 	case 3:
-		return answer{step.NotYet(time.Duration(w.dice.n(3)) * 100 * time.Millisecond), w.dice.n(2) == 1}
+		w.bank.accept(c)
+		return answer{step.NotYet(time.Duration(w.dice.n(3)) * 100 * time.Millisecond), false}
 	case 4:
 		return answer{step.NewPanic(err, nil), w.dice.n(2) == 1}
 	case 5:

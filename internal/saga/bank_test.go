@@ -5,13 +5,27 @@ package saga_test
 type bank struct {
 	effects map[string]bool // by saga and path: the effect is there
 	undone  map[string]bool // the undo came
+	open    map[string]bool // the answer was: not yet
 	late    []*call         // attempts of dead processes that still run
 }
 
-func newBank() *bank { return &bank{effects: map[string]bool{}, undone: map[string]bool{}} }
+func newBank() *bank {
+	return &bank{effects: map[string]bool{}, undone: map[string]bool{}, open: map[string]bool{}}
+}
+
+// accept takes an order that will be carried out later, unless it is undone.
+func (b *bank) accept(c *call) {
+	if !c.what.Spec.ReadOnly && !b.undone[c.key()] {
+		b.open[c.key()] = true
+	}
+}
+
+// refuse drops an order that was accepted.
+func (b *bank) refuse(c *call) { delete(b.open, c.key()) }
 
 // apply does what the call asks for.
 func (b *bank) apply(c *call) {
+	delete(b.open, c.key())
 	switch key := c.key(); {
 	case c.what.Undo:
 		delete(b.effects, key)
@@ -34,4 +48,7 @@ func (b *bank) settle() {
 		b.apply(c)
 	}
 	b.late = nil
+	for key := range b.open {
+		b.effects[key] = true
+	}
 }

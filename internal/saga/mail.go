@@ -181,8 +181,9 @@ func (m *Machine) applyReply(i *inst, f *Fact) {
 }
 
 func (m *Machine) childDone(i *inst, o *Outcome) {
-	i.outData, i.final = o.Value, o.Hand
+	i.final = o.Hand
 	if i.phase == open {
+		i.outData = o.Value
 		m.done(i)
 		return
 	}

@@ -31,7 +31,7 @@ func simulateOf[T value[T]](w *world, input T) {
 		w.env.Moment = 0
 	}
 	w.faults = d.n(16)
-	w.flaky = flaky{crash: 30, giveBack: 40, twice: 6, abandon: 5, time: 12}
+	w.flaky = flaky{crash: 30, giveBack: 40, twice: 6, abandon: 5, time: 12, mail: 30}
 	w.answers = w.roll
 	w.answer = input.mix("by hand")
 	w.start("main", "m", input)
@@ -108,8 +108,6 @@ func stuckUndos(f saga.Failure) (paths []string) {
 	}
 	return paths
 }
-
-func (w *world) checkEnd() {}
 
 func TestSimulation(t *testing.T) {
 	n := uint64(3000)

@@ -85,8 +85,15 @@ func (w *world) forward() bool {
 	return true
 }
 
-// disturb lets something go wrong with the processes.
+// disturb lets something happen that nobody planned.
 func (w *world) disturb() {
+	if w.strike(w.flaky.mail) > 0 {
+		w.surprise(w.stored[pick(w.dice, w.ids...)])
+	}
+	if len(w.bank.late) > 0 && oneIn(w.dice, 10) {
+		w.bank.apply(w.bank.late[0])
+		w.bank.late = w.bank.late[1:]
+	}
 	for _, id := range w.ids {
 		s := w.stored[id]
 		if s.state != broker.Owned {
@@ -106,6 +113,16 @@ func (w *world) disturb() {
 			}
 		}
 	}
+}
+
+// surprise is mail that nobody asked for.
+func (w *world) surprise(s *stored) {
+	if oneIn(w.dice, 3) {
+		w.post(s.ID, saga.EventCancel, "changed my mind", nil)
+		return
+	}
+	data, _ := payloads{}.Marshal(w.answer)
+	w.post(s.ID, saga.EventSignal, pick(w.dice, "paid", "sent", "nobody waits for this"), data)
 }
 
 // giveBack is what an engine does that shuts down and waits no longer.

@@ -1,6 +1,7 @@
 package saga_test
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 // standing is what a journal says of one step.
 type standing struct {
 	done, failed, refused bool
+	proceeded             bool
 	own                   bool // its failure may be why the saga goes back: its undo comes first
 	begun, final          bool // a child; it ended by hand
 	undone, skipped       int
@@ -62,7 +64,7 @@ func (w *world) learn(s *stored, e broker.Entry) {
 		at.refused = true
 	case saga.Proceeded:
 		w.once(s, f, at.failed && at.mayUndo())
-		at.done, at.failed, at.out = true, false, f.Out
+		at.done, at.failed, at.out, at.proceeded = true, false, f.Out, true
 	case saga.Undone:
 		w.once(s, f, at.mayUndo())
 		at.undone++
@@ -86,7 +88,9 @@ func (w *world) learnReply(s *stored, at *standing, f saga.Fact) {
 		w.fail("%s: %v", s.ID, err)
 	}
 	if o.End == saga.Succeeded {
-		at.done, at.out, at.final = true, o.Value, o.Hand
+		if at.final = o.Hand; !at.done {
+			at.done, at.out = true, o.Value
+		}
 		return
 	}
 	at.undone++
@@ -117,8 +121,30 @@ func (w *world) checkStart(c *call) {
 			w.fail("%s: %v begins while %v runs", s.ID, c, other)
 		}
 	}
+	if c.what.Undo {
+		w.checkEffect(c, at)
+	}
 	if c.what.Undo && !at.own {
 		w.checkOrder(c)
+	}
+}
+
+// checkEffect looks whether an undo gets what its step returned.
+func (w *world) checkEffect(c *call, at *standing) {
+	e, t := c.what.Effect, w.place(c.saved, c.what.Path).node.Out
+	out := t.Zero()
+	switch {
+	case !at.done:
+	case at.out == nil:
+		out = e.In
+	default:
+		var err error
+		if out, err = (payloads{}).Decode(t, at.out); err != nil {
+			w.fail("%s: %v", c.saved.ID, err)
+		}
+	}
+	if e.Known != at.done || !reflect.DeepEqual(e.Out, out) {
+		w.fail("%s: %v gets %v (known: %v), should be %v (%v)", c.saved.ID, c, e.Out, e.Known, out, at.done)
 	}
 }
 

@@ -38,7 +38,7 @@ type world struct {
 }
 
 // flaky is how often, one in so many times, something goes wrong; 0 is never.
-type flaky struct{ crash, giveBack, twice, abandon, time int }
+type flaky struct{ crash, giveBack, twice, abandon, time, mail int }
 
 // stored is what the broker has of one saga.
 type stored struct {
@@ -459,11 +459,15 @@ func (s *stored) move(t broker.Transition) {
 
 func (w *world) send(msg broker.Message) {
 	if msg.Event != nil {
-		w.deliver(msg.To, *msg.Event)
+		ev := *msg.Event
+		ev.Data = slices.Clone(ev.Data)
+		w.deliver(msg.To, ev)
 		return
 	}
 	if w.stored[msg.To] == nil {
 		w.logf("%s is born", msg.To)
-		w.born(*msg.Start)
+		start := *msg.Start
+		start.Record = slices.Clone(start.Record)
+		w.born(start)
 	}
 }
