@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+
 	"github.com/skald-go/skald/broker"
 	"github.com/skald-go/skald/inmem"
 )
@@ -44,10 +46,10 @@ type workload struct {
 	outcome []byte
 }
 
-func newWorkload(b *testing.B) *workload {
+func newWorkload(b testing.TB) *workload {
 	store := inmem.New()
 	b.Cleanup(func() { store.Close() })
-	worker, err := store.Join(b.Context(), broker.Member{Name: "w", Build: "b", Flows: []broker.Served{order}, Lease: time.Minute})
+	worker, err := store.Join(b.Context(), broker.Member{Flows: []broker.Served{order}, Lease: time.Minute})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -59,21 +61,23 @@ func newWorkload(b *testing.B) *workload {
 	}
 }
 
-func (w *workload) start(b *testing.B, id string) {
+func (w *workload) start(b testing.TB, id string) {
 	started, err := w.broker.Start(b.Context(), broker.Start{ID: id, Served: order, Record: w.record, By: w.worker})
 	if err != nil || !started.Owned {
 		b.Fatal(started, err)
 	}
 }
 
-func (w *workload) run(b *testing.B, id string) {
+func (w *workload) run(b testing.TB, id string) {
 	w.start(b, id)
 	w.commit(b, broker.Transition{ID: id, Rev: 1, Append: w.entries})
 	w.commit(b, broker.Transition{ID: id, Rev: 2, Append: w.entries})
-	w.commit(b, broker.Transition{ID: id, Rev: 3, Append: w.entries, Next: broker.Finish, Outcome: w.outcome, Keep: time.Minute})
+	w.commit(b, broker.Transition{
+		ID: id, Rev: 3, Append: w.entries, Next: broker.Finish, Outcome: w.outcome, Keep: time.Minute,
+	})
 }
 
-func (w *workload) commit(b *testing.B, t broker.Transition) {
+func (w *workload) commit(b testing.TB, t broker.Transition) {
 	if _, err := w.worker.Commit(b.Context(), t); err != nil {
 		b.Fatal(err)
 	}
@@ -112,7 +116,8 @@ func BenchmarkPark(b *testing.B) {
 	ids := orderIDs(100_000)
 	for i, id := range ids {
 		w.start(b, id)
-		w.commit(b, broker.Transition{ID: id, Rev: 1, Next: broker.Park, Until: time.Now().Add(time.Hour + time.Duration(i*7919%100_000)*time.Second)})
+		until := time.Now().Add(time.Hour + time.Duration(i*7919%len(ids))*time.Second)
+		w.commit(b, broker.Transition{ID: id, Rev: 1, Next: broker.Park, Until: until})
 	}
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -130,4 +135,16 @@ func BenchmarkPark(b *testing.B) {
 			ID: id, Rev: got[0].Saga.Rev, Next: broker.Park, Consume: []string{ev}, Until: time.Now().Add(time.Hour),
 		})
 	}
+}
+
+// The allocations of a saga are a promise, time is not: machines differ.
+func TestASagaAllocatesLittle(t *testing.T) {
+	w := newWorkload(t)
+	ids := orderIDs(5001)
+	next := 0
+	allocations := testing.AllocsPerRun(5000, func() {
+		w.run(t, ids[next])
+		next++
+	})
+	assert.LessOrEqual(t, allocations, 5.0)
 }

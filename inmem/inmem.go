@@ -6,7 +6,7 @@
 //
 // A broker starts no goroutine. It waits on channels and timers only, so that everything built on
 // it runs in virtual time inside a testing/synctest bubble; a parked saga holds neither a goroutine
-// nor a timer of its own.
+// nor a timer of its own. Make the broker in the bubble that uses it.
 //
 // A worker lives until it leaves, the broker is closed, or [Broker.Kill] simulates the death of its
 // process: calls of a killed worker fail with broker.ErrFenced at once, and its sagas are taken over

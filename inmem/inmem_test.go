@@ -149,17 +149,12 @@ func TestAnOwnerIsToldOfMailOnce(t *testing.T) {
 		start(t, b, w, "a")
 		for _, id := range []string{"e", "f"} {
 			require.NoError(t, b.Deliver(t.Context(), "a", broker.Event{ID: id}))
-			got, err := w.Receive(t.Context(), 0)
-			require.NoError(t, err)
-			assert.Equal(t, []broker.Delivery{{ID: "a", Mail: []broker.Event{{ID: id}}}}, got)
+			assert.Equal(t, []string{id}, news(t, w))
 		}
 		require.NoError(t, b.Deliver(t.Context(), "a", broker.Event{ID: "g"}))
 		_, err := w.Commit(t.Context(), broker.Transition{ID: "a", Rev: 1, Consume: []string{"e"}})
 		require.NoError(t, err)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-		defer cancel()
-		_, err = w.Receive(ctx, 0)
-		assert.ErrorIs(t, err, context.DeadlineExceeded, "the ack told of the mail")
+		assert.Empty(t, news(t, w), "the ack told of the mail")
 
 		_, err = w.Commit(t.Context(), broker.Transition{ID: "a", Rev: 2, Next: broker.GiveBack})
 		require.NoError(t, err)
@@ -168,10 +163,23 @@ func TestAnOwnerIsToldOfMailOnce(t *testing.T) {
 		require.NoError(t, err)
 		assert.Len(t, got[0].Saga.Mail, 3)
 		require.NoError(t, b.Deliver(t.Context(), "a", broker.Event{ID: "i"}))
-		got, err = w.Receive(t.Context(), 1)
-		require.NoError(t, err)
-		assert.Equal(t, []broker.Delivery{{ID: "a", Mail: []broker.Event{{ID: "i"}}}}, got)
+		assert.Equal(t, []string{"i"}, news(t, w))
 	})
+}
+
+// news gives the events that w is told of within an hour.
+func news(t *testing.T, w broker.Worker) []string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	got, _ := w.Receive(ctx, 0)
+	var ids []string
+	for _, d := range got {
+		for _, ev := range d.Mail {
+			ids = append(ids, ev.ID)
+		}
+	}
+	return ids
 }
 
 func TestShuffleFollowsFromItsSeed(t *testing.T) {
@@ -190,12 +198,12 @@ func TestShuffleFollowsFromItsSeed(t *testing.T) {
 func shuffled(t *testing.T, seed uint64) []string {
 	b := inmem.New(inmem.Shuffle(seed))
 	flows := []broker.Served{{Flow: "a"}, {Flow: "b"}}
-	w, err := b.Join(t.Context(), broker.Member{Flows: flows, Lease: time.Second})
-	require.NoError(t, err)
 	for i := range 10 {
 		_, err := b.Start(t.Context(), broker.Start{ID: fmt.Sprint(i), Served: flows[i%2]})
 		require.NoError(t, err)
 	}
+	w, err := b.Join(t.Context(), broker.Member{Flows: flows, Lease: time.Second})
+	require.NoError(t, err)
 	var ids []string
 	for len(ids) < 10 {
 		got, err := w.Receive(t.Context(), 3)
@@ -221,7 +229,8 @@ func TestMistakesAreNamed(t *testing.T) {
 	_, err = w.Commit(t.Context(), broker.Transition{ID: "a", Rev: 1, Send: []broker.Message{
 		{ID: "m", To: "b", Start: &broker.Start{ID: "c"}},
 	}})
-	assert.EqualError(t, err, `inmem: commit "a" at revision 1: message "m" needs either an Event, or a Start of the saga it is to`)
+	assert.EqualError(t, err,
+		`inmem: commit "a" at revision 1: message "m" needs either an Event, or a Start of the saga it is to`)
 	_, err = w.Commit(t.Context(), broker.Transition{ID: "unknown", Rev: 1})
 	assert.EqualError(t, err, `inmem: commit "unknown" at revision 1: saga is at another revision`)
 	assert.PanicsWithValue(t, "inmem: Kill needs a worker of this broker", func() { b.Kill(foreign) })

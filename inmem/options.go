@@ -19,8 +19,8 @@ func defaults() options {
 }
 
 // Backlog makes Start answer broker.ErrOverload while limit sagas are ready and wait for a worker. Sagas
-// that a worker owns at once, and those that another saga starts, are stored nevertheless. Without this
-// option there is no limit.
+// that a worker owns at once, and those that another saga starts, are stored nevertheless; starts that run
+// at the same moment can exceed the limit by their number. Without this option there is no limit.
 func Backlog(limit int) Option {
 	return func(o *options) { o.backlog = limit }
 }

@@ -16,7 +16,8 @@ import (
 // it waits, another one has been woken for that lane and has not looked yet.
 type queue struct {
 	mu      sync.Mutex
-	lanes   map[laneKey]*lane
+	lanes   []*lane
+	byKey   map[laneKey]*lane
 	workers []*worker // living, as far as anyone can tell
 	waiting []*waiter // longest first
 	ready   int
@@ -34,7 +35,7 @@ type waiter struct {
 }
 
 func (q *queue) open(o options) {
-	q.lanes = make(map[laneKey]*lane)
+	q.byKey = make(map[laneKey]*lane)
 	q.limit = o.backlog
 	if o.shuffle {
 		q.random = rand.New(rand.NewPCG(o.seed, o.seed))
@@ -75,10 +76,10 @@ func (q *queue) push(s *saga) {
 // lane finds or opens the lane for what rejected builds do not take.
 func (q *queue) lane(served broker.Served, rejected []string) *lane {
 	key := laneKey{served, strings.Join(rejected, "\x00")}
-	l := q.lanes[key]
+	l := q.byKey[key]
 	if l == nil {
 		l = &lane{Served: served, rejected: slices.Clone(rejected)}
-		q.lanes[key] = l
+		q.lanes, q.byKey[key] = append(q.lanes, l), l
 		for _, w := range q.workers {
 			q.link(w, l)
 		}

@@ -70,44 +70,58 @@ func TestEveryMethodCanFail(t *testing.T) {
 	for _, fault := range []Fault{Fail, Lose} {
 		b := wrap(t, Rule{Try: 1, Fault: fault})
 		ctx := t.Context()
-		twice := func(call func() error) {
-			t.Helper()
-			assert.ErrorIs(t, call(), ErrInjected)
-			assert.NoError(t, call())
-		}
 		var w broker.Worker
-		twice(func() (err error) {
+		twice(t, func() (err error) {
 			w, err = b.Join(ctx, broker.Member{Name: "w", Flows: []broker.Served{{}}, Lease: time.Second})
 			return err
 		})
 		assert.Equal(t, 1, living(t, b))
-		twice(func() error { _, err := b.Start(ctx, broker.Start{ID: "a"}); return err })
-		twice(func() error { _, err := b.Start(ctx, broker.Start{ID: "b"}); return err })
-		twice(func() error { return b.Deliver(ctx, "a", broker.Event{ID: "e"}) })
-		twice(func() error { _, err := b.Lookup(ctx, "a", true); return err })
-		twice(func() error { _, err := b.Stats(ctx); return err })
-		twice(func() error {
-			seen := 0
-			for _, err := range b.List(ctx, broker.Filter{}) {
-				if err != nil {
-					return err
-				}
-				seen++
-			}
-			assert.Equal(t, 2, seen)
-			return nil
-		})
+		twice(t, func() error { _, err := b.Start(ctx, broker.Start{ID: "a"}); return err })
+		twice(t, func() error { return b.Deliver(ctx, "a", broker.Event{ID: "e"}) })
+		twice(t, func() error { _, err := b.Lookup(ctx, "a", true); return err })
+		twice(t, func() error { _, err := b.Stats(ctx); return err })
 		var got []broker.Delivery
-		twice(func() (err error) { got, err = w.Receive(ctx, 1); return err })
+		twice(t, func() (err error) { got, err = w.Receive(ctx, 1); return err })
 		require.Len(t, got, 1)
-		twice(func() error {
-			_, err := w.Commit(ctx, broker.Transition{ID: got[0].ID, Rev: 1, Next: broker.Bury})
-			return err
-		})
-		twice(func() error { return b.Resolve(ctx, got[0].ID, 2, broker.Event{ID: "d"}) })
-		twice(func() error { return w.Leave(ctx) })
+		bury := broker.Transition{ID: "a", Rev: 1, Next: broker.Bury}
+		twice(t, func() error { _, err := w.Commit(ctx, bury); return err })
+		twice(t, func() error { return b.Resolve(ctx, "a", 2, broker.Event{ID: "d"}) })
+		twice(t, func() error { return w.Leave(ctx) })
 		assert.Zero(t, living(t, b))
 	}
+}
+
+// twice makes a call that fails, and then does not.
+func twice(t *testing.T, call func() error) {
+	t.Helper()
+	require.ErrorIs(t, call(), ErrInjected)
+	require.NoError(t, call())
+}
+
+func TestAListFailsAtOnceOrAfterItsFirstSaga(t *testing.T) {
+	for fault, want := range map[Fault]int{Fail: 0, Lose: 1} {
+		b := wrap(t, Rule{Method: List, Try: 1, Fault: fault})
+		start(t, b, nil, "a")
+		start(t, b, nil, "b")
+		seen, err := list(t, b)
+		assert.ErrorIs(t, err, ErrInjected)
+		assert.Equal(t, want, seen)
+		seen, err = list(t, b)
+		assert.NoError(t, err)
+		assert.Equal(t, 2, seen)
+	}
+}
+
+// list counts sagas, until an error.
+func list(t *testing.T, b broker.Broker) (seen int, err error) {
+	t.Helper()
+	for _, err := range b.List(t.Context(), broker.Filter{}) {
+		if err != nil {
+			return seen, err
+		}
+		seen++
+	}
+	return seen, nil
 }
 
 func TestRulesNameCalls(t *testing.T) {

@@ -21,7 +21,9 @@ func commitCases() []testCase {
 		{name: "commit/a child that exists stays as it is", run: existingChild},
 	}
 	for next, name := range ways() {
-		cases = append(cases, testCase{name: "commit/a resent commit is acknowledged/" + name, run: resentCommit(broker.Next(next))})
+		cases = append(cases, testCase{
+			name: "commit/a resent commit is acknowledged/" + name, run: resentCommit(broker.Next(next)),
+		})
 	}
 	return cases
 }

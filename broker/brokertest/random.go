@@ -32,7 +32,9 @@ func operate(t *testing.T, rt *rapid.T, h Harness) {
 	m := &machine{sagas: make(map[string]*modelSaga), handed: make(map[handOut]bool)}
 	m.s = newSuite(t, rt, h, Limits{}, brokerfault.Options{
 		Seed: rapid.Uint64Min(1).Draw(rt, "seed of the faults"),
-		Odds: brokerfault.Odds{brokerfault.Lose: 0.1, brokerfault.Fail: 0.05, brokerfault.Repeat: 0.1, brokerfault.Reorder: 0.1},
+		Odds: brokerfault.Odds{
+			brokerfault.Lose: 0.1, brokerfault.Fail: 0.05, brokerfault.Repeat: 0.1, brokerfault.Reorder: 0.1,
+		},
 	})
 	m.join(rt)
 	rt.Repeat(map[string]func(*rapid.T){
@@ -180,7 +182,8 @@ func (m *machine) transition(rt *rapid.T, x *modelSaga) broker.Transition {
 		t.Rev += rapid.SampledFrom([]uint64{1, ^uint64(0)}).Draw(rt, "revisions off")
 	}
 	t.Next = rapid.SampledFrom([]broker.Next{
-		broker.Keep, broker.Park, broker.Hold, broker.Bury, broker.GiveBack, broker.Reject, broker.Keep, broker.Park, broker.Finish,
+		broker.Keep, broker.Park, broker.Hold, broker.Bury, broker.GiveBack, broker.Reject,
+		broker.Keep, broker.Park, broker.Finish,
 	}).Draw(rt, "next")
 	t.Append = entries(fmt.Sprint("fact of revision ", t.Rev))
 	t.Consume = slices.Clone(x.mail[:rapid.IntRange(0, len(x.mail)).Draw(rt, "consumed")])

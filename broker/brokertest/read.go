@@ -111,7 +111,8 @@ func statistics(s *suite) {
 	s.oneOfEach(w)
 	s.elapse(s.h.Moment)
 	stats := s.stats()
-	assert.Equal(s.t, broker.Stats{Ready: 1, Owned: 1, Parked: 1, Held: 1, Buried: 1, Finished: 1, Workers: 1}, withoutOldest(stats))
+	want := broker.Stats{Ready: 1, Owned: 1, Parked: 1, Held: 1, Buried: 1, Finished: 1, Workers: 1}
+	assert.Equal(s.t, want, withoutOldest(stats))
 	assert.GreaterOrEqual(s.t, stats.Oldest, s.h.Moment)
 	s.take(w)
 	assert.Zero(s.t, s.stats().Oldest)

@@ -28,7 +28,9 @@ func stress(t *testing.T, h Harness) {
 	h.bubble(t, func(t *testing.T) {
 		s := newSuite(t, t, h, Limits{}, brokerfault.Options{
 			Logf: t.Logf,
-			Odds: brokerfault.Odds{brokerfault.Lose: 0.03, brokerfault.Fail: 0.03, brokerfault.Repeat: 0.05, brokerfault.Reorder: 0.1},
+			Odds: brokerfault.Odds{
+				brokerfault.Lose: 0.03, brokerfault.Fail: 0.03, brokerfault.Repeat: 0.05, brokerfault.Reorder: 0.1,
+			},
 		})
 		x := &stressed{s: s}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*h.Patience)

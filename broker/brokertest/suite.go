@@ -218,8 +218,11 @@ func (s *suite) deliver(id string, events ...string) {
 	}
 }
 
+// event is one with everything in it.
 func event(id string) broker.Event {
-	return broker.Event{ID: id, Kind: "signal", Name: "name of " + id, Data: []byte("data of " + id), At: time.Unix(1e9, 0).UTC()}
+	return broker.Event{
+		ID: id, Kind: "signal", Name: "name of " + id, Data: []byte("data of " + id), At: time.Unix(1e9, 0).UTC(),
+	}
 }
 
 func (s *suite) tryResolve(id string, rev uint64, decision string) error {
