@@ -3,14 +3,12 @@ package flow
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 )
 
-// Key is an AES key under a name. However it is printed or logged, only its name shows.
+// Key is an AES key under a name. However it is printed or logged, only the name shows.
 type Key struct {
 	ID     string // 1 to 255 bytes; stored in the clear with every value
 	Secret []byte `json:"-"` // 16, 24 or 32 random bytes, for AES-128, AES-192 or AES-256
@@ -20,21 +18,23 @@ type Key struct {
 func (k Key) Format(s fmt.State, _ rune) { fmt.Fprintf(s, "key %q", k.ID) }
 
 // Cipher is a Codec that stores nothing readable: what inner, or MsgPack if it is nil, makes of a
-// value is sealed with AES in Galois counter mode (NIST SP 800-38D). So is the text of every error
-// that a saga records. IDs, names, headers and times stay readable, and so do the lengths of
-// values. Give it to the engine as it is: a Codec that wraps it would hide it.
+// value is sealed with AES in Galois counter mode (NIST SP 800-38D). So are the errors that a saga
+// records. IDs, names, headers and times stay readable, and so do the lengths of values. Give a
+// Cipher to the engine as it is: if another Codec wraps it, errors are not sealed, and every
+// repeated Start is a conflict.
 //
 // The first key seals, all of them open. To rotate, give all engines the new key as the last one,
-// then make it the first, and leave the old one out when no saga that it sealed is kept any more.
-// Do so before a key has sealed 2^32 values, which is where random nonces stop being safe.
+// then as the first, and leave the old one out when no saga that it sealed is kept any more. Do so
+// before a key has sealed 2^32 values: beyond that random nonces are not safe.
 //
-// Whoever can write to the store cannot make or alter a value, but can put one that was sealed in
-// the place of another.
+// Whoever can write to the store cannot make a value or change one, but can put one that was sealed
+// in the place of another.
 //
-// Cipher answers an error if there is no key, two have one ID, or a secret has the wrong size.
+// Cipher answers an error if there is no key, if two have one ID, and for an ID or a secret of the
+// wrong size.
 func Cipher(inner Codec, keys ...Key) (Codec, error) {
 	if _, ok := inner.(*sealing); ok {
-		return nil, errors.New("flow: Cipher of a Cipher: give it all keys at once")
+		return nil, errors.New("flow: Cipher of a Cipher: give all keys to one")
 	}
 	if inner == nil {
 		inner = MsgPack()
@@ -46,7 +46,7 @@ func Cipher(inner Codec, keys ...Key) (Codec, error) {
 	return &sealing{inner: inner, keys: ring}, nil
 }
 
-// sealing is what Cipher gives. Engines take it apart; others can use it as a Codec.
+// sealing is what Cipher gives. Engines take it apart; whoever else has it can use it as a Codec.
 type sealing struct {
 	inner Codec
 	keys  *keyring
@@ -68,13 +68,12 @@ func (s *sealing) Unmarshal(data []byte, v any) error {
 	return s.inner.Unmarshal(plain, v)
 }
 
-// Sealed bytes are a header, a nonce, and what GCM makes of the plain bytes with the header as its
-// additional data. The header is sealedMark, what the bytes are, and the key's ID after its length.
+// Sealed bytes are a header, a nonce, and what GCM makes of the plain bytes. The header is
+// authenticated too: sealedMark, what the bytes are, the length of the key's ID, and the ID.
 const (
-	sealedMark  = 0xc1 // no msgpack or JSON begins with it
+	sealedMark  = 0xc1 // begins no msgpack and no JSON
 	sealedValue = 1    // of a Codec
-	sealedBytes = 2    // of Seal
-	nonceSize   = 12
+	sealedBytes = 2    // of payloads.Seal
 )
 
 type keyring struct {
@@ -84,7 +83,7 @@ type keyring struct {
 
 type key struct {
 	id   string
-	aead cipher.AEAD
+	aead cipher.AEAD // with a random nonce before what it seals
 }
 
 func newKeyring(keys []Key) (*keyring, error) {
@@ -112,7 +111,7 @@ func (r *keyring) add(k Key) error {
 	if err != nil {
 		return fmt.Errorf("its secret has %d bytes, not 16, 24 or 32", len(k.Secret))
 	}
-	aead, err := cipher.NewGCM(block)
+	aead, err := cipher.NewGCMWithRandomNonce(block)
 	if err != nil {
 		return err
 	}
@@ -120,34 +119,30 @@ func (r *keyring) add(k Key) error {
 	return nil
 }
 
+// seal appends to dst.
 func (r *keyring) seal(dst, plain []byte, kind byte) []byte {
-	k := r.first
-	start := len(dst)
-	header := 3 + len(k.id)
-	dst = slices.Grow(dst, header+nonceSize+len(plain)+k.aead.Overhead())
+	k, start := r.first, len(dst)
+	dst = slices.Grow(dst, 3+len(k.id)+len(plain)+k.aead.Overhead())
 	dst = append(dst, sealedMark, kind, byte(len(k.id)))
 	dst = append(dst, k.id...)
-	nonce := dst[len(dst) : len(dst)+nonceSize]
-	_, _ = io.ReadFull(rand.Reader, nonce) // it never fails
-	return k.aead.Seal(dst[:len(dst)+nonceSize], nonce, plain, dst[start:start+header])
+	return k.aead.Seal(dst, nil, plain, dst[start:])
 }
 
 func (r *keyring) open(data []byte, kind byte) ([]byte, error) {
-	if len(data) < 3 || data[0] != sealedMark {
+	if len(data) == 0 || data[0] != sealedMark {
 		return nil, errors.New("it is not sealed, and the codec is a cipher")
 	}
-	header := 3 + int(data[2])
-	if len(data) < header+nonceSize {
-		return nil, errors.New("it is cut short")
+	if len(data) < 3 || len(data) < 3+int(data[2]) {
+		return nil, errors.New("it is sealed, and cut short")
 	}
-	k := r.byID[string(data[3:header])]
+	header, sealed := data[:3+int(data[2])], data[3+int(data[2]):]
+	k := r.byID[string(header[3:])]
 	if k == nil {
-		return nil, fmt.Errorf("it is sealed with key %q, which the codec does not have", data[3:header])
+		return nil, fmt.Errorf("it is sealed with key %q, which the codec does not have", header[3:])
 	}
-	nonce := data[header : header+nonceSize]
-	plain, err := k.aead.Open(nil, nonce, data[header+nonceSize:], data[:header])
-	if err != nil || data[1] != kind {
-		return nil, fmt.Errorf("key %q does not open it: it was altered, is something else, or was sealed with another key of that name", k.id)
+	plain, err := k.aead.Open(nil, nil, sealed, header)
+	if err != nil || header[1] != kind {
+		return nil, fmt.Errorf("key %q does not open it: it was altered, is something else, or is sealed with another key of that name", k.id)
 	}
 	return plain, nil
 }

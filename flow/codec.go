@@ -17,9 +17,9 @@ import (
 // result and its signals. All engines that share a broker need the same one. A Codec is used by
 // many goroutines at once.
 type Codec interface {
-	// Marshal encodes v. Equal values give equal bytes: keys of maps are sorted, and nothing is
-	// random. A repeated Start is told from a conflicting one by the bytes of its input. v has
-	// methods of its pointer too: it is a pointer if those are what its type marshals itself by.
+	// Marshal encodes v, a value or, if its type marshals itself by methods of its pointer only, a
+	// pointer to it. Equal values give equal bytes, with sorted keys and nothing random: by the
+	// bytes of its input a repeated Start is told from a conflicting one.
 	Marshal(v any) ([]byte, error)
 	// Unmarshal decodes data into v, a pointer to a zero value of the type that was encoded. v
 	// keeps nothing of data. An error whose text quotes data takes it into logs.
@@ -128,7 +128,9 @@ func (p *payloads) Decode(t *plan.Type, data []byte) (v any, err error) {
 }
 
 // Seal appends bytes that no Codec wrote, encoded errors, to dst: encrypted if the codec is a cipher.
-func (p *payloads) Seal(dst, plain []byte) ([]byte, error) { return p.seal(dst, plain, sealedBytes), nil }
+func (p *payloads) Seal(dst, plain []byte) ([]byte, error) {
+	return p.seal(dst, plain, sealedBytes), nil
+}
 
 // Open reads what Seal wrote. The result may be part of data.
 func (p *payloads) Open(data []byte) ([]byte, error) { return p.open(data, sealedBytes) }
