@@ -184,3 +184,10 @@ func TestOverflowRemembersDistinctSentinels(t *testing.T) {
 	require.ErrorIs(t, got, errLocked)
 	assert.Equal(t, "list", got.Error())
 }
+
+func TestTextMayBeWrittenInMoreThanOneWay(t *testing.T) {
+	for _, node := range []string{"\x09", "\x11\x00", "\x19\x00\x04", "\x01\x04text"} {
+		assert.Equal(t, errors.New("text"), app().Decode(message(node)), "%x", node)
+	}
+	assert.Equal(t, errors.New(""), app().Decode(message("\x11\x04")))
+}

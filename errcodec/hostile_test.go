@@ -152,6 +152,44 @@ func TestEveryMethodMayBlock(t *testing.T) {
 	})
 }
 
+// talker answers everything until it comes to the method that blocks.
+type talker struct {
+	stops string
+	block func()
+}
+
+func (t talker) at(method string) {
+	if t.stops == method {
+		t.block()
+	}
+}
+
+func (t talker) Error() string        { t.at("Error"); return "text" }
+func (t talker) Timeout() bool        { t.at("Timeout"); return true }
+func (t talker) Is(target error) bool { t.at("Is"); return target == errDeclined }
+func (t talker) As(target any) bool {
+	t.at("As")
+	s, ok := target.(**status)
+	if ok {
+		*s = &status{7, "within"}
+	}
+	return ok
+}
+
+func TestWhatWasSaidBeforeAnErrorFellSilentIsKept(t *testing.T) {
+	methods := []string{"Error", "Timeout", "Is", "As", ""}
+	for silent, method := range methods {
+		t.Run("silent from "+method, func(t *testing.T) {
+			got := trip(app(), talker{method, stuck(t)})
+			assert.Equal(t, silent > 0, got.Error() == "text")
+			assert.Equal(t, silent > 1, os.IsTimeout(got))
+			assert.Equal(t, silent > 2, errors.Is(got, errDeclined))
+			_, as := errors.AsType[*status](got)
+			assert.Equal(t, silent > 3, as)
+		})
+	}
+}
+
 func TestManyErrorsThatNeverReturn(t *testing.T) {
 	block := stuck(t)
 	var many []error
@@ -246,6 +284,20 @@ func TestChainWithoutEnd(t *testing.T) {
 		got := codec.Decode(data)
 		require.ErrorIs(t, got, errDeclined)
 		assert.Contains(t, strings.Join(describe(got), "\n"), "errcodec: causes cut here: 1")
+	})
+}
+
+// The goroutine that is left behind goes on with errors that nobody else touches.
+func TestUnwrapThatBlocksBeyondTheLimit(t *testing.T) {
+	block := stuck(t)
+	blocked := scripted{says("x"), func() error { block(); return nil }, never}
+	codec := app().With(errcodec.Bounds(errcodec.Limits{Nodes: 2, Patience: 20 * time.Millisecond}))
+	within(t, func() {
+		for range 3 {
+			got := trip(codec, &strangeList{"list", []error{errLocked, errDeclined, io.EOF, blocked}})
+			require.ErrorIs(t, got, errLocked)
+			assert.Contains(t, got.Error(), "was not asked: its causes do not end")
+		}
 	})
 }
 
@@ -358,6 +410,26 @@ func TestLongTextOfPassingErrorIsShortened(t *testing.T) {
 				assert.NotContains(t, text, "no error")
 			}
 		})
+	}
+}
+
+func TestManyPassingErrorsAreShortened(t *testing.T) {
+	small := app().With(errcodec.Bounds(errcodec.Limits{Bytes: 2000}))
+	var many []error
+	for i := range 20 {
+		letter := string(rune('a' + i))
+		many = append(many, trip(app(), &strangeWrap{strings.Repeat(letter, 150), stranger{letter}}))
+	}
+	data := small.Encode(errors.Join(many...))
+	assert.LessOrEqual(t, len(data), 2000)
+	causes := causesOf(small.Decode(data))
+	require.Greater(t, len(causes), 3)
+	for i, cause := range causes {
+		letter := string(rune('a' + i))
+		assert.True(t, strings.HasPrefix(cause.Error(), letter+letter) || strings.Contains(cause.Error(), "cut here"), cause.Error())
+		for _, below := range causesOf(cause) {
+			assert.Equal(t, letter, below.Error())
+		}
 	}
 }
 
