@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/skald-go/skald/examples/internal/brokers"
+	"github.com/skald-go/skald/examples/petshop/domain"
+	"github.com/skald-go/skald/examples/petshop/participants"
+	"github.com/skald-go/skald/examples/petshop/shop"
+	"github.com/skald-go/skald/flow"
+)
+
+// crowd is many users who trade with one another while everything goes wrong.
+type crowd struct {
+	*world
+	dice   *rand.Rand
+	points atomic.Int64 // that came into the world
+	pets   atomic.Int64
+	done   atomic.Int64
+	wait   sync.WaitGroup
+	room   chan struct{} // how many trade at once
+}
+
+// pick gives one of the keys, or "nothing" if there are none.
+func pick[V any](c *crowd, m map[string]V) string {
+	if len(m) == 0 {
+		return "nothing"
+	}
+	return slices.Sorted(maps.Keys(m))[c.dice.IntN(len(m))]
+}
+
+func crowdedTown() participants.State {
+	s := participants.State{
+		Points: map[string]int{}, Stables: map[string]map[string]domain.Pet{},
+		Backdrops: map[string]domain.Backdrop{"beach": {Name: "beach", Price: 50, Stock: 2}},
+	}
+	for u := range 5 {
+		s.Points[fmt.Sprintf("user-%d", u)] = 1000
+	}
+	for p := range 40 {
+		id := fmt.Sprintf("pet-%d", p)
+		owner := fmt.Sprintf("user-%d", p%5)
+		if s.Stables[owner] == nil {
+			s.Stables[owner] = map[string]domain.Pet{}
+		}
+		s.Stables[owner][id] = domain.Pet{ID: id, Kind: "dog", Level: 3}
+	}
+	return s
+}
+
+// act starts a saga. What it changes in the sums is known if it succeeds.
+func act[I, O any](t *testing.T, c *crowd, f flow.Flow[I, O], id string, in I, points, pets int64) {
+	c.room <- struct{}{}
+	future, err := f.Start(context.Background(), c.engine, in, flow.ID(id))
+	require.NoError(t, err)
+	c.wait.Go(func() {
+		defer func() { <-c.room }()
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		_, err := future.Await(ctx)
+		for failed, dead := err.(*flow.Error); dead && failed.State == flow.StateDeadLetter; failed, dead = err.(*flow.Error) {
+			if !assert.NoError(t, c.engine.Relay(ctx, id, flow.By{Who: "support"})) {
+				return
+			}
+			_, err = future.Await(ctx)
+		}
+		if err == nil {
+			c.points.Add(points)
+			c.pets.Add(pets)
+			c.done.Add(1)
+		} else {
+			assert.ErrorAs(t, err, new(*flow.Error))
+		}
+	})
+}
+
+// trade starts something that would work if nobody else were there, and nothing went wrong.
+func (c *crowd) trade(t *testing.T, id string) {
+	now := c.town.State()
+	user, offer, owner := pick(c, now.Points), pick(c, now.Offers), pick(c, now.Stables)
+	pet := pick(c, now.Stables[owner])
+	switch c.dice.IntN(9) {
+	case 0, 1, 2:
+		act(t, c, c.OfferPet, id, shop.NewOffer{Caller: c.as(owner), ID: "offer-" + id, Pet: pet, Price: c.dice.IntN(500)}, 0, 0)
+	case 3, 4, 5:
+		act(t, c, c.BuyPet, id, shop.OnOffer{Caller: c.as(user), Offer: offer}, 0, 0)
+	case 6:
+		act(t, c, c.WithdrawOffer, id, shop.OnOffer{Caller: c.as(now.Offers[offer].Seller), Offer: offer}, 0, 0)
+	case 7:
+		act(t, c, c.BuyBackdrop, id, shop.WantBackdrop{Caller: c.as(user), Backdrop: "beach"}, -50, 0)
+	case 8:
+		act(t, c, c.ReleasePet, id, shop.TakePet{Caller: c.as(owner), Pet: pet}, 3*shop.RewardByLevel, -1)
+	}
+}
+
+func (c *crowd) fault(id string) participants.Fault {
+	steps := []string{"lock-offer", "take-points", "move-pet", "pay-seller", "sell-offer", "withdraw", "return-pet", "take-pet", "insert-offer", "add-backdrop"}
+	f := participants.Fault{At: id + "/" + steps[c.dice.IntN(len(steps))] + "/do", Times: 1 + c.dice.IntN(4)}
+	switch c.dice.IntN(5) {
+	case 0:
+		f.Fail = true
+	case 1:
+		f.Lose = true
+	case 2:
+		f.Twice = true
+	case 3:
+		f.Err = no
+	case 4:
+		f.At = f.At[:len(f.At)-len("do")] + "undo"
+		f.Err = no
+	}
+	return f
+}
+
+func TestACrowdLosesNothing(t *testing.T) {
+	brokers.Each(t, func(t *testing.T, k brokers.Kind, all bool) {
+		seed := rand.Uint64()
+		t.Logf("seed %d", seed)
+		c := &crowd{world: openAt(t, k, crowdedTown(), decoding(all)), dice: rand.New(rand.NewPCG(seed, 0)), room: make(chan struct{}, 16)}
+		before := c.town.State()
+		const sagas = 200
+		for n := range sagas {
+			id := fmt.Sprintf("saga-%d", n)
+			for range 3 {
+				c.town.Plan(c.fault(id))
+			}
+			c.trade(t, id)
+		}
+		c.wait.Wait()
+		after := c.town.State()
+		assert.Equal(t, int64(before.TotalPoints())+c.points.Load(), int64(after.TotalPoints()))
+		assert.Len(t, after.AllPets(), len(before.AllPets())+int(c.pets.Load()))
+		for _, pet := range after.AllPets() {
+			assert.Equal(t, 3, pet.Level)
+		}
+		for _, o := range after.Offers {
+			assert.Contains(t, []domain.Status{domain.OnSale, domain.Sold}, o.Status, "nothing is under way")
+		}
+		t.Logf("%d of %d sagas succeeded", c.done.Load(), sagas)
+		assert.Positive(t, c.done.Load())
+		assert.Less(t, c.done.Load(), int64(sagas))
+	})
+}
