@@ -28,7 +28,7 @@ func (m *Machine) apply(i *inst, f *Fact) {
 		i.decided = true
 		m.alarm(i, f.Due)
 	case Begun:
-		i.decided = true
+		i.decided, i.forward = true, f.Flag
 	case Woke:
 		m.applyWoke(i)
 	case Took:
@@ -304,6 +304,10 @@ func (m *Machine) relay() {
 	halted := m.halted
 	m.halted = nil
 	for _, i := range halted {
+		if i.op.Kind == plan.Child && i.decided { // its saga has ended: there is nothing to try again
+			m.halted = append(m.halted, i)
+			continue
+		}
 		i.halted = false
 		t := i.ill()
 		t.undos, t.since, t.notYet = 0, time.Time{}, false

@@ -193,7 +193,7 @@ func (m *Machine) beginChild(i *inst, now time.Time) (f Fact, err error) {
 	if err != nil {
 		return f, err
 	}
-	h := Header{Started: now, Headers: m.header.Headers, Parent: m.id, Path: i.Path(), Input: data}
+	h := Header{Started: now, Headers: m.header.Headers, Parent: m.id, Path: i.Path(), Forward: m.pivoted, Input: data}
 	m.send = append(m.send, broker.Message{
 		ID: m.id + "/" + i.Path() + "~start",
 		To: m.childID(i),
@@ -204,7 +204,7 @@ func (m *Machine) beginChild(i *inst, now time.Time) (f Fact, err error) {
 			Parent: m.id,
 		},
 	})
-	return Fact{Kind: Begun}, nil
+	return Fact{Kind: Begun, Flag: m.pivoted}, nil
 }
 
 // encode gives v's bytes, bounded and in memory of their own.

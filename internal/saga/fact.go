@@ -37,7 +37,7 @@ const (
 	Relayed   FactKind = 22 // a person said go on: ID, Who, Text why
 	Settled   FactKind = 23 // a person ended the saga: ID, Who, Text, Out or Err
 	Late      FactKind = 24 // the deadline passed after the pivot
-	Begun     FactKind = 25 // a child was started
+	Begun     FactKind = 25 // a child was started; Flag: after the pivot
 	Skipped   FactKind = 26 // a person said that the undo at Path is done: ID, Who, Text why
 	Slow      FactKind = 27 // the saga takes longer than it should
 	Lost      FactKind = 28 // all parts of a race failed and are back

@@ -14,6 +14,7 @@ type Header struct {
 	Headers map[string]string
 	Parent  string // ID of the saga that this one is a part of
 	Path    string // where in the parent
+	Forward bool   // the parent is past its pivot: so is this saga
 	Input   []byte
 }
 
@@ -28,6 +29,7 @@ func (h *Header) Append(dst []byte) []byte {
 	}
 	dst = putString(dst, h.Parent)
 	dst = putString(dst, h.Path)
+	dst = append(dst, flag(h.Forward))
 	return putBytes(dst, h.Input)
 }
 
@@ -45,7 +47,7 @@ func DecodeHeader(record []byte) (Header, error) {
 		k := r.string()
 		h.Headers[k] = r.string()
 	}
-	h.Parent, h.Path, h.Input = r.string(), r.string(), r.bytes()
+	h.Parent, h.Path, h.Forward, h.Input = r.string(), r.string(), r.byte() != 0, r.bytes()
 	if r.err != nil {
 		return Header{}, fmt.Errorf("a saga's record: %w", r.err)
 	}

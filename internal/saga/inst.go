@@ -47,6 +47,7 @@ type inst struct {
 	halted    bool  // failed for good: waits for a person
 	kept      bool  // its effect stays
 	final     bool  // a child that a person ended: it cannot be undone
+	forward   bool  // a child after the pivot
 	decided   bool  // Choice, Each, Delay, Wait: the decision is recorded
 	attempts  int   // of do that counted
 	pick      int32 // Choice: the arm; Race: the winner; Each: how many items have been entered

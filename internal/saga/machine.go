@@ -158,6 +158,7 @@ func (m *Machine) begin() {
 	if d := m.env.SlowAfter; d > 0 {
 		m.timers.add(m.header.Started.Add(d), nil, slowTimer)
 	}
+	m.pivoted = m.header.Forward
 	m.root = m.enter(m.prog.root, nil, -1)
 }
 

@@ -196,8 +196,14 @@ func (m *Machine) childUndone(i *inst, o *Outcome) {
 	m.resume(i)
 }
 
+// childFailed sends the saga back, or leaves it to a person where there is no way back.
 func (m *Machine) childFailed(i *inst, o *Outcome) {
 	m.childEnds(i, o)
+	if m.pivoted {
+		m.halted = append(m.halted, i)
+		i.halted = true
+		return
+	}
 	m.blame(i)
 	i.back = undone
 	m.fail(i)

@@ -267,6 +267,8 @@ func (w *world) checkOutcome(s *stored, end saga.Outcome, out any, all bool) {
 		}
 	case end.End != saga.Compensated:
 		w.fail("%s: ended as %d", s.ID, end.End)
+	case s.pivoted:
+		w.fail("%s: compensated after its pivot", s.ID)
 	case len(end.Err) == 0:
 		w.fail("%s: compensated without an error", s.ID)
 	}

@@ -211,7 +211,7 @@ func (i *inst) failedAttempts() int {
 func (m *Machine) undoResults() []UndoResult {
 	all := append([]UndoResult(nil), m.undos...)
 	for _, i := range m.halted {
-		if i.phase != open {
+		if i.back != ahead {
 			all = append(all, UndoResult{Path: i.Path(), Err: m.undoErrorOf(i)})
 		}
 	}

@@ -2,6 +2,8 @@ package saga_test
 
 import (
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -76,7 +78,7 @@ func (w *world) decide(s *stored) {
 	note := saga.Note{Who: "ann", Why: "because"}
 	f := w.fails[s.ID]
 	switch stuck := stuckUndos(f); {
-	case hopeless(f.Cause) || oneIn(w.dice, 10):
+	case hopeless(f.Cause) || w.bereft(s) || oneIn(w.dice, 10):
 		note.Out, _ = payloads{}.Marshal(w.answer)
 		if w.dice.n(2) == 0 {
 			note.Out, note.Err = nil, []byte("a person ended it")
@@ -100,6 +102,16 @@ func hopeless(err error) bool {
 	return strings.Contains(text, "no such case") || strings.Contains(text, "within its rounds")
 }
 
+// bereft says that a person ended a child of a saga that is past its pivot.
+func (w *world) bereft(s *stored) bool {
+	for id, child := range w.stored {
+		if s.pivoted && child.settled && strings.HasPrefix(id, s.ID+"/") {
+			return true
+		}
+	}
+	return false
+}
+
 func stuckUndos(f saga.Failure) (paths []string) {
 	for _, u := range f.Undone {
 		if u.Err != nil {
@@ -109,9 +121,16 @@ func stuckUndos(f saga.Failure) (paths []string) {
 	return paths
 }
 
+// runs is how many runs a test makes: SAGA_RUNS, or what it makes by itself.
+func runs(n uint64) uint64 {
+	if more, err := strconv.ParseUint(os.Getenv("SAGA_RUNS"), 10, 64); err == nil {
+		return more
+	}
+	return n
+}
+
 func TestSimulation(t *testing.T) {
-	n := uint64(3000)
-	for seed := range n {
+	for seed := range runs(3000) {
 		simulate(newSeeded(seed), func(format string, args ...any) {
 			t.Helper()
 			t.Logf("seed %d", seed)

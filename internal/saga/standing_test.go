@@ -52,6 +52,7 @@ func (w *world) learn(s *stored, e broker.Entry) {
 	s.facts = append(s.facts, f)
 	w.logf("%s: %v %s%s", s.ID, f.Kind, f.Path, detail(&f))
 	at := s.at(f.Path)
+	w.checkPivot(s, f)
 	switch f.Kind {
 	case saga.Done:
 		w.once(s, f, at.mayRun())
@@ -80,6 +81,30 @@ func (w *world) learn(s *stored, e broker.Entry) {
 	case saga.Reply:
 		w.learnReply(s, at, f)
 	}
+}
+
+// checkPivot looks that a saga which has passed its pivot only goes forward.
+func (w *world) checkPivot(s *stored, f saga.Fact) {
+	switch f.Kind {
+	case saga.Cancelled, saga.Expired, saga.Asked, saga.Failed, saga.Refused, saga.Undone, saga.Proceeded:
+		if s.pivoted {
+			w.fail("%s: %v %s after the pivot", s.ID, f.Kind, f.Path)
+		}
+	case saga.Done:
+		s.pivoted = s.pivoted || w.place(s, f.Path).node.Step.Pivot
+	case saga.Reply:
+		s.pivoted = s.pivoted || turns(w.place(s, f.Path).node.Child.Root)
+	}
+}
+
+// turns says that there is a pivot in a flow.
+func turns(n *plan.Node) bool {
+	for _, n := range everyNode(n) {
+		if n.Kind == plan.Step && n.Step.Pivot || n.Kind == plan.Child && turns(n.Child.Root) {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *world) learnReply(s *stored, at *standing, f saga.Fact) {

@@ -62,7 +62,7 @@ func (m *Machine) finish(t *broker.Transition) {
 	t.Next = broker.Finish
 	if m.header.Parent != "" {
 		m.reply(t.Outcome)
-		if o.End == Succeeded && m.settled == nil && !m.released && !hasPivot(m.prog.Def.Root) {
+		if o.End == Succeeded && m.settled == nil && !m.released && !m.pivoted {
 			t.Next = broker.Hold
 			return
 		}
@@ -97,7 +97,7 @@ func (m *Machine) reply(outcome []byte) {
 func (m *Machine) releaseChildren() {
 	m.root.walk(func(i *inst) {
 		switch {
-		case i.op.Kind != plan.Child || i.op.pivot:
+		case i.op.Kind != plan.Child || i.op.pivot || i.forward || i.final:
 		case i.phase == done:
 			m.post(i, "release", EventRelease)
 		case i.phase == open && i.decided && i.back == ahead:

@@ -18,6 +18,13 @@ func putString(dst []byte, s string) []byte {
 	return append(dst, s...)
 }
 
+func flag(on bool) byte {
+	if on {
+		return 1
+	}
+	return 0
+}
+
 // reader reads what the put functions wrote. After the first error it gives zero values.
 type reader struct {
 	data []byte

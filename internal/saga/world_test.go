@@ -54,6 +54,7 @@ type stored struct {
 	ended   int // how often it finished
 	relays  int
 	settled bool // by hand
+	pivoted bool
 }
 
 // process drives one saga, in one worker.
