@@ -32,9 +32,9 @@ func (e *Encoder) canonicalValue(b []byte, d *decoder) ([]byte, error) {
 }
 
 func (e *Encoder) canonicalMap(b []byte, d *decoder, n int) (_ []byte, err error) {
-	first := len(e.entries)
+	first, foreign := len(e.entries), len(e.foreign)
 	for range n {
-		it := entry{from: len(b), key: len(b)}
+		it := entry{from: len(b), key: len(b), foreign: foreign, foreignEnd: foreign}
 		if b, err = e.canonicalValue(b, d); err != nil {
 			return b, err
 		}

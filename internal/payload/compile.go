@@ -87,8 +87,11 @@ func (c *compiler) number(t reflect.Type) codec {
 
 func (c *compiler) library(t reflect.Type) codec {
 	c.foreign = true
-	c.addressed = c.addressed || !hasOne(t, writes) && hasOne(reflect.PointerTo(t), writes)
-	return foreignCodec{}
+	c.addressed = c.addressed || !hasOne(t, msgpackWrites) && !hasOne(t, bytesWrites)
+	if t.Kind() != reflect.Pointer {
+		t = reflect.PointerTo(t) // which has the methods of t as well
+	}
+	return foreignCodec{maps: hasOne(t, msgpackWrites) || !hasOne(t, bytesWrites)}
 }
 
 func (c *compiler) pointer(t reflect.Type) codec {

@@ -24,6 +24,9 @@ var decoders = sync.Pool{New: func() any {
 }}
 
 func (d *decoder) free() {
+	if len(d.data) > keptBuffer {
+		return // the library keeps as much
+	}
 	d.data, d.copy, d.pos, d.depth = nil, "", 0, 0
 	decoders.Put(d)
 }

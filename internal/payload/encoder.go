@@ -15,7 +15,7 @@ type Encoder struct {
 	depth   int
 	lib     *msgpack.Encoder
 	sink    sink
-	foreign []span  // what the library wrote
+	foreign []span  // what the library wrote, if there can be maps in it
 	entries []entry // of the maps that are being written
 	sorted  []byte
 }
@@ -44,36 +44,32 @@ func (e *Encoder) Free() {
 
 // Encode gives the bytes of v, a value of t. They are e's, until its next use. Equal values have
 // equal bytes, but for maps inside what encodes itself.
-func (e *Encoder) Encode(t *Type, v any) (_ []byte, err error) {
-	it, err := t.valueOf(v)
-	if err != nil {
-		return nil, err
-	}
-	e.foreign, e.entries, e.depth = e.foreign[:0], e.entries[:0], 0
-	if e.buf, err = t.write(e, e.buf[:0], it); err != nil {
-		return nil, err
-	}
-	if t.foreign {
-		err = wellFormed(e.buf) // else Decode would refuse it
-	}
-	return e.buf, err
-}
-
-// valueOf gives v as the codec needs it. Interfaces lose their type on the way through any; nil is one of them.
-func (t *Type) valueOf(v any) (reflect.Value, error) {
+func (e *Encoder) Encode(t *Type, v any) ([]byte, error) {
 	it := reflect.ValueOf(v)
 	if it.IsValid() && it.Type() == t.typ && !t.addressed {
-		return it, nil
+		return e.encode(t, it)
 	}
-	place := reflect.New(t.typ).Elem()
+	box := t.take()
+	defer t.give(box)
 	switch {
-	case !it.IsValid():
+	case !it.IsValid(): // a nil that was an interface
 	case it.Type().AssignableTo(t.typ):
-		place.Set(it)
+		box.Set(it)
 	default:
-		return it, fmt.Errorf("it is a %T", v)
+		return nil, fmt.Errorf("it is a %T", v)
 	}
-	return place, nil
+	return e.encode(t, box.Value)
+}
+
+func (e *Encoder) encode(t *Type, v reflect.Value) (_ []byte, err error) {
+	e.foreign, e.entries, e.depth = e.foreign[:0], e.entries[:0], 0
+	if e.buf, err = t.write(e, e.buf[:0], v); err != nil {
+		return nil, err
+	}
+	if len(e.foreign) > 0 {
+		err = wellFormed(e.buf) // or Decode would refuse it
+	}
+	return e.buf, err
 }
 
 // Digest is the SHA-256 of what was encoded last. It is the same for equal values: the maps in what

@@ -9,7 +9,9 @@ import (
 )
 
 // foreignCodec leaves values to the library.
-type foreignCodec struct{}
+type foreignCodec struct {
+	maps bool // there can be maps in what is written; else it is bytes
+}
 
 // sink is where the library writes.
 type sink struct{ b []byte }
@@ -24,14 +26,16 @@ func (s *sink) WriteByte(c byte) error {
 	return nil
 }
 
-func (foreignCodec) write(e *Encoder, b []byte, v reflect.Value) ([]byte, error) {
+func (c foreignCodec) write(e *Encoder, b []byte, v reflect.Value) ([]byte, error) {
 	from := len(b)
 	e.sink.b = b
 	e.lib.Reset(&e.sink)
 	e.lib.SetSortMapKeys(true)
 	err := e.lib.EncodeValue(v)
 	b, e.sink.b = e.sink.b, nil
-	e.foreign = append(e.foreign, span{from, len(b)})
+	if c.maps {
+		e.foreign = append(e.foreign, span{from, len(b)})
+	}
 	return b, err
 }
 
@@ -43,13 +47,11 @@ func (foreignCodec) read(d *decoder, v reflect.Value) error {
 // empty is asked of pointers only; structs that would ask more are left to the library as a whole.
 func (foreignCodec) empty(v reflect.Value) bool { return v.IsNil() }
 
-// writes and reads are the methods by which the library lets a type, or what points to it, encode itself.
+// The methods by which the library lets a type, or what points to it, encode itself, in its order.
 var (
-	writes = []reflect.Type{
-		reflect.TypeFor[msgpack.CustomEncoder](), reflect.TypeFor[msgpack.Marshaler](),
-		reflect.TypeFor[encoding.BinaryMarshaler](), reflect.TypeFor[encoding.TextMarshaler](),
-	}
-	reads = []reflect.Type{
+	msgpackWrites = []reflect.Type{reflect.TypeFor[msgpack.CustomEncoder](), reflect.TypeFor[msgpack.Marshaler]()}
+	bytesWrites   = []reflect.Type{reflect.TypeFor[encoding.BinaryMarshaler](), reflect.TypeFor[encoding.TextMarshaler]()}
+	reads         = []reflect.Type{
 		reflect.TypeFor[msgpack.CustomDecoder](), reflect.TypeFor[msgpack.Unmarshaler](),
 		reflect.TypeFor[encoding.BinaryUnmarshaler](), reflect.TypeFor[encoding.TextUnmarshaler](),
 	}
@@ -64,7 +66,7 @@ func itself(t reflect.Type) bool {
 	if t.Kind() != reflect.Pointer && itself(reflect.PointerTo(t)) {
 		return true
 	}
-	return hasOne(t, writes) || hasOne(t, reads)
+	return hasOne(t, msgpackWrites) || hasOne(t, bytesWrites) || hasOne(t, reads)
 }
 
 // zeroer is what omitempty asks instead of looking itself.

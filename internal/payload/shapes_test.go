@@ -92,6 +92,10 @@ type (
 		Inner
 		A string
 	}
+	insisting struct {
+		money `msgpack:",inline"`
+		N     int
+	}
 	secretly struct {
 		A int
 		b int
