@@ -137,6 +137,9 @@ func TestAddressesOfOperations(t *testing.T) {
 	var op *net.OpError
 	require.ErrorAs(t, got, &op)
 	assert.IsType(t, new(net.TCPAddr), op.Addr)
+	got = trip(app(), &net.OpError{Op: "dial", Net: "pigeon", Addr: address{}, Err: errDeclined})
+	require.ErrorAs(t, got, &op)
+	assert.NotIsType(t, new(net.UnixAddr), op.Addr)
 }
 
 func TestUnreadableBytesThatAreTooManyAreNotSentOn(t *testing.T) {
