@@ -31,6 +31,30 @@ func TestMailTakesTheTimeOffTheAgenda(t *testing.T) {
 	assert.Empty(t, b.wakes.items)
 }
 
+func TestAStartTakesItsMailOffTheAgenda(t *testing.T) {
+	b := New()
+	require.NoError(t, b.Deliver(t.Context(), "a", broker.Event{ID: "e"}))
+	require.Len(t, b.early.items, 1)
+	_, err := b.Start(t.Context(), broker.Start{ID: "a"})
+	require.NoError(t, err)
+	assert.Empty(t, b.early.items)
+}
+
+func TestAFinishForgetsWhatIsTooMuch(t *testing.T) {
+	b := New(Retain(2))
+	w, err := b.Join(t.Context(), broker.Member{Lease: time.Second})
+	require.NoError(t, err)
+	for _, id := range []string{"a", "b", "c", "d"} {
+		_, err := b.Start(t.Context(), broker.Start{ID: id, By: w})
+		require.NoError(t, err)
+		_, err = w.Commit(t.Context(), broker.Transition{ID: id, Rev: 1, Next: broker.Finish, Keep: time.Hour})
+		require.NoError(t, err)
+	}
+	assert.Len(t, b.kept.items, 2)
+	assert.Nil(t, b.find("b"))
+	assert.NotNil(t, b.find("c"))
+}
+
 // A saga that has come off the agenda can have been woken by mail and parked again, before its wake gets the lock.
 func TestALateWakeIsPassedOver(t *testing.T) {
 	b := New()

@@ -13,20 +13,22 @@
 // Every case runs three times: plainly; with the reply of every call lost once, and the call repeated; and with every
 // call made twice. In the last two a wrapper of package brokerfault stands between the case and the broker.
 //
-//   - start: a start is stored and handed out; a repeated start changes nothing; another saga's ID is a conflict; a
-//     worker owns what it starts; what a dead worker starts is queued; the backlog is limited; bytes are copied
-//   - receive: flows and versions; oldest first; no more than room; a blocked worker wakes; workers share; a wait
-//     that ends loses nothing; each saga wakes a worker that takes it
+//   - start: a start is stored and handed out; a repeated start changes nothing; the ID of another saga is a conflict;
+//     a worker owns what it starts; what a dead worker starts is queued; the backlog is limited; bytes are copied
+//   - receive: flows and versions; oldest first; no more than room; a blocked worker wakes; workers share; each saga
+//     wakes a worker that takes it; no wake-up is lost, also when the wait ends or the worker leaves that was woken
 //   - commit: the journal grows; a resent commit is acknowledged, after each way on; a stale commit; a fenced commit;
-//     a refused commit leaves no trace; messages are sent with a commit, once; a child that exists stays as it is
+//     a refused commit leaves no trace; messages are sent with a commit, once, to sagas in every state; an event that
+//     two commits send; a child that exists stays as it is
 //   - lease: takeover after the lease and not before; takeovers are counted; a worker that leaves gives back; a saga
 //     that is given back; a rejected saga; a stranded saga; a dead worker's calls end
-//   - park: by time; until the past; by mail; crossing with mail; with mail in the commit's own message
-//   - mail: for an owned saga; before the start; once; in order; for a finished saga; early mail is kept for a time,
-//     and not without limit
-//   - end: watched before, after, twice and no longer; a held saga is released; a held saga wakes; a buried saga is
-//     resolved; a buried saga keeps its mail; a finished saga is forgotten
-//   - read: lookup; list in order, selected, from a place, in part; statistics
+//   - park: by time; in the order of times; until the past; by mail; mail wins over the time; park and hold crossing
+//     with mail; with mail in the commit's own message
+//   - mail: for an owned saga; for the next owner; before the start; once; in order; for a finished saga; early mail
+//     is kept for a time, and is limited
+//   - end: watched before and after; twice and no longer; a watcher is told once; a held saga is released, or wakes; a
+//     buried saga is resolved, and keeps its mail; a finished saga is forgotten
+//   - read: lookup; list in order, selected, in part; statistics
 //   - close: blocked calls end; later calls fail; in the middle of everything; a call whose time is up
 //
 // Besides there are a property test of random operations against a model, with seeds that can be replayed

@@ -20,7 +20,9 @@ func receiveCases() []testCase {
 		{name: "receive/a blocked worker wakes", run: wakes},
 		{name: "receive/workers share", run: sharing},
 		{name: "receive/a wait that ends loses nothing", run: endedWait},
+		{name: "receive/a wait that ended is over", run: endedBefore},
 		{name: "receive/a wait that ends among others loses nothing", run: endedWaitAmongOthers},
+		{name: "receive/a worker that leaves loses nothing", run: leavesWhileWoken},
 		{name: "receive/no wake-up is lost", run: noLostWakeUp},
 		{name: "receive/each saga wakes a worker that takes it", run: wakesTheRightOne},
 	}
@@ -123,19 +125,51 @@ func (x *taker) take(ctx context.Context) {
 
 func endedWait(s *suite) {
 	w := s.worker()
-	for i := range 20 {
+	for i := range 10 {
+		id := fmt.Sprint(i)
 		ctx, cancel := context.WithCancel(s.ctx)
 		started := s.later(func() {
 			cancel()
-			s.start(fmt.Sprint(i))
+			s.start(id)
 		})
-		got, err := insist(func() ([]broker.Delivery, error) { return w.Receive(ctx, 1) })
-		if err != nil {
-			require.ErrorIs(s.t, err, context.Canceled)
+		got := try(ctx, w, 1)
+		if len(got) == 0 {
 			got = s.receive(w, 1)
 		}
-		assert.Equal(s.t, fmt.Sprint(i), got[0].ID)
+		assert.Equal(s.t, id, got[0].ID)
 		<-started
+	}
+}
+
+// endedBefore ends a wait long before a saga comes: the next wait is woken.
+func endedBefore(s *suite) {
+	w := s.worker()
+	ctx, cancel := context.WithTimeout(s.ctx, s.h.Moment)
+	defer cancel()
+	_, err := insist(func() ([]broker.Delivery, error) { return w.Receive(ctx, 1) })
+	require.ErrorIs(s.t, err, context.DeadlineExceeded)
+	started := s.later(func() { s.start("a") })
+	assert.Equal(s.t, "a", s.take(w).ID)
+	<-started
+}
+
+// leavesWhileWoken lets a worker leave that a saga has just woken: the next one gets it.
+func leavesWhileWoken(s *suite) {
+	for i := range 10 {
+		first, second := s.worker(), s.worker()
+		got := make(chan []broker.Delivery, 2)
+		for _, w := range []broker.Worker{first, second} {
+			go func() { got <- try(s.ctx, w, 1) }()
+			s.settle()
+		}
+		id := fmt.Sprint(i)
+		s.start(id)
+		require.NoError(s.t, s.leave(first))
+		s.eventually(func() bool { return s.state(id) == broker.Owned }, "nobody takes the saga")
+		require.NoError(s.t, s.leave(second))
+		<-got
+		<-got
+		s.finish(s.takeFrom(id), id, 1)
 	}
 }
 
