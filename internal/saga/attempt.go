@@ -333,14 +333,14 @@ func (m *Machine) doubtOwn(i *inst, now time.Time) {
 }
 
 // later lets i try again after a while.
-func (m *Machine) later(i *inst, after time.Duration, err error, now time.Time) {
+func (m *Machine) later(i *inst, pause time.Duration, err error, now time.Time) {
 	t := i.ill()
-	if t.next = now.Add(after); i.backward() {
+	if t.next = after(now, pause); i.backward() {
 		t.undoing = lastError{err: err}
 	} else {
 		t.failure = lastError{err: err}
 	}
-	if after <= 0 {
+	if pause <= 0 {
 		m.queue(i)
 	} else {
 		m.alarm(i, t.next)

@@ -1,6 +1,8 @@
 package saga
 
 import (
+	"slices"
+
 	"github.com/skald-go/skald/broker"
 	"github.com/skald-go/skald/internal/plan"
 )
@@ -12,10 +14,28 @@ func (m *Machine) fail(i *inst) {
 	m.undo(b)
 }
 
-// blame notes i as a cause of its boundary's failure.
+// blame notes i as a cause of the failure of its boundary, or of the one around it if that has failed before. Parts that lost a
+// race are nobody's cause.
 func (m *Machine) blame(i *inst) {
-	t := i.boundary().ill()
+	b := i.boundary()
+	for b.up != nil && b.cancelled && len(b.fails()) == 0 {
+		if b.up.decided {
+			return
+		}
+		b = b.up.boundary()
+	}
+	m.blames++
+	i.ill().order = m.blames
+	t := b.ill()
 	t.fails = append(t.fails, i)
+}
+
+// fails gives what failed in a boundary, in order.
+func (i *inst) fails() []*inst {
+	if i.trouble == nil {
+		return nil
+	}
+	return i.trouble.fails
 }
 
 func (m *Machine) forgive(i *inst) {
@@ -208,14 +228,12 @@ func (race *inst) allBack() bool {
 // applyLost makes the failures of the parts those of the race.
 func (m *Machine) applyLost(race *inst) {
 	race.decided, race.back = true, undone
+	t := race.boundary().ill()
+	mark := len(t.fails)
 	for _, kid := range race.kids {
-		if kid.trouble != nil {
-			for _, f := range kid.trouble.fails {
-				t := race.boundary().ill()
-				t.fails = append(t.fails, f)
-			}
-		}
+		t.fails = append(t.fails, kid.fails()...)
 	}
+	slices.SortFunc(t.fails[mark:], func(a, b *inst) int { return a.trouble.order - b.trouble.order })
 	m.fail(race)
 }
 

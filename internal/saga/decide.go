@@ -158,7 +158,7 @@ func (m *Machine) round(i *inst) (f Fact, err error) {
 
 func (m *Machine) delay(i *inst, now time.Time) (f Fact, err error) {
 	defer m.caught(i, &err)
-	return Fact{Kind: Due, Due: now.Add(max(0, i.op.For(m.valueIn(i))))}, nil
+	return Fact{Kind: Due, Due: after(now, max(0, i.op.For(m.valueIn(i))))}, nil
 }
 
 // decideWait takes a signal that is there, or sets the time until which to wait.
@@ -173,7 +173,7 @@ func (m *Machine) decideWait(i *inst, now time.Time) {
 		}
 	}
 	if i.op.Within > 0 && !i.decided {
-		m.record(i, &Fact{Kind: Due, Due: now.Add(i.op.Within)}, now)
+		m.record(i, &Fact{Kind: Due, Due: after(now, i.op.Within)}, now)
 	}
 }
 

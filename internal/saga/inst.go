@@ -69,6 +69,7 @@ type trouble struct {
 	undoing  lastError // of the undo
 	undos    int       // attempts of the undo that counted
 	fails    []*inst   // of a boundary: what failed in it, in order
+	order    int       // of its failure among all
 	timer    int       // generation of its live timer
 	dirty    bool      // next, attempts or err are not recorded
 	notYet   bool

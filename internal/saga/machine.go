@@ -79,6 +79,7 @@ type Machine struct {
 	outcome   *Outcome
 	ending    Outcome // memory of outcome
 	undos     []UndoResult
+	blames    int // failures so far
 	size      int
 
 	bufs    *buffers
@@ -153,10 +154,10 @@ func (m *Machine) Release() {
 
 func (m *Machine) begin() {
 	if d := m.settings().Deadline; d > 0 {
-		m.timers.add(m.header.Started.Add(d), nil, deadlineTimer)
+		m.timers.add(after(m.header.Started, d), nil, deadlineTimer)
 	}
 	if d := m.env.SlowAfter; d > 0 {
-		m.timers.add(m.header.Started.Add(d), nil, slowTimer)
+		m.timers.add(after(m.header.Started, d), nil, slowTimer)
 	}
 	m.pivoted = m.header.Forward
 	m.root = m.enter(m.prog.root, nil, -1)
@@ -174,7 +175,7 @@ func (m *Machine) Header() *Header { return &m.header }
 // Deadline is when the saga must be done, or zero.
 func (m *Machine) Deadline() time.Time {
 	if d := m.settings().Deadline; d > 0 {
-		return m.header.Started.Add(d)
+		return after(m.header.Started, d)
 	}
 	return time.Time{}
 }

@@ -14,7 +14,7 @@ func backoff(r plan.Retry, n int, jitter func() float64) time.Duration {
 		d, limit = step.DefaultDelay, step.DefaultMaxDelay
 	}
 	for ; n > 1 && d < limit; n-- {
-		d *= 2
+		d += min(d, limit-d)
 	}
 	return time.Duration(jitter() * float64(min(d, limit)))
 }

@@ -1,11 +1,8 @@
 package saga
 
-import (
-	"container/heap"
-	"time"
-)
+import "time"
 
-// timer wakes an inst, or the whole saga at its deadline if inst is nil.
+// timer wakes an inst, or the whole saga if inst is nil.
 type timer struct {
 	at   time.Time
 	inst *inst
@@ -18,22 +15,43 @@ const (
 	slowTimer
 )
 
+func (t timer) live() bool { return t.inst == nil || t.inst.trouble.timer == t.gen }
+
+// timers is a binary heap: no timer is earlier than the one at half its index.
 type timers []timer
 
-func (t timers) Len() int           { return len(t) }
-func (t timers) Less(a, b int) bool { return t[a].at.Before(t[b].at) }
-func (t timers) Swap(a, b int)      { t[a], t[b] = t[b], t[a] }
-func (t *timers) Push(x any)        { *t = append(*t, x.(timer)) }
-func (t *timers) Pop() any {
-	old := *t
-	last := old[len(old)-1]
-	*t = old[:len(old)-1]
-	return last
+func (t *timers) add(at time.Time, i *inst, gen int) {
+	*t = append(*t, timer{at, i, gen})
+	h := *t
+	for k := len(h) - 1; k > 0; {
+		up := (k - 1) / 2
+		if !h[k].at.Before(h[up].at) {
+			return
+		}
+		h[k], h[up] = h[up], h[k]
+		k = up
+	}
 }
 
-func (t *timers) add(at time.Time, i *inst, gen int) { heap.Push(t, timer{at, i, gen}) }
-
-func (t timer) live() bool { return t.inst == nil || t.inst.trouble.timer == t.gen }
+// drop removes the earliest timer.
+func (t *timers) drop() {
+	h := *t
+	last := len(h) - 1
+	h[0], h[last] = h[last], timer{}
+	h = h[:last]
+	*t = h
+	for k := 0; ; {
+		kid := 2*k + 1
+		if kid+1 < len(h) && h[kid+1].at.Before(h[kid].at) {
+			kid++
+		}
+		if kid >= len(h) || !h[kid].at.Before(h[k].at) {
+			return
+		}
+		h[k], h[kid] = h[kid], h[k]
+		k = kid
+	}
+}
 
 // first gives the earliest live timer.
 func (t *timers) first() (timer, bool) {
@@ -41,7 +59,7 @@ func (t *timers) first() (timer, bool) {
 		if (*t)[0].live() {
 			return (*t)[0], true
 		}
-		heap.Pop(t)
+		t.drop()
 	}
 	return timer{}, false
 }
@@ -52,8 +70,19 @@ func (t *timers) due(now time.Time) (timer, bool) {
 	if !ok || first.at.After(now) {
 		return timer{}, false
 	}
-	heap.Pop(t)
+	t.drop()
 	return first, true
+}
+
+// endOfTime is the latest moment that is recorded: nanoseconds since 1970 end not much later.
+var endOfTime = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// after is t.Add(d), but not after endOfTime.
+func after(t time.Time, d time.Duration) time.Time {
+	if t = t.Add(d); t.After(endOfTime) {
+		return endOfTime
+	}
+	return t
 }
 
 // alarm sets i's only timer.
