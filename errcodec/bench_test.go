@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/skald-go/skald/errcodec"
 	"github.com/stretchr/testify/require"
@@ -188,6 +189,37 @@ func BenchmarkTree(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkRatio says how many times as long as errcodec the others take, both
+// ways together. Rounds are interleaved, and the best of each counts, so that
+// a busy machine changes little: use -benchtime 300x.
+func BenchmarkRatio(b *testing.B) {
+	tree, all := measured(), rivals()
+	best := make([]time.Duration, len(all))
+	for b.Loop() {
+		for i, r := range all {
+			took := round(r, tree)
+			if best[i] == 0 || took < best[i] {
+				best[i] = took
+			}
+		}
+	}
+	b.ReportMetric(float64(best[0])/perRound, "ns/errcodec")
+	for i, r := range all[1:] {
+		b.ReportMetric(float64(best[i+1])/float64(best[0]), "×"+r.name)
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+const perRound = 100
+
+func round(r rival, tree error) time.Duration {
+	begin := time.Now()
+	for range perRound {
+		_ = r.decode(r.encode(tree))
+	}
+	return time.Since(begin)
 }
 
 // BenchmarkEntries shows that the number of registered entries does not matter.
