@@ -1,7 +1,6 @@
 package saga
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/skald-go/skald/internal/plan"
@@ -183,10 +182,9 @@ func (m *Machine) applyDecision(i *inst, f *Fact) {
 		for k, kid := range i.kids {
 			if k != f.Index {
 				m.cancel(kid)
-				m.undo(kid)
 			}
 		}
-		m.raceBack(i)
+		m.undoLosers(i)
 	}
 }
 
@@ -201,15 +199,20 @@ func (m *Machine) applyWoke(i *inst) {
 }
 
 func (m *Machine) applyTook(i *inst, f *Fact) {
-	for k := range m.signals {
-		if s := &m.signals[k]; s.id == f.ID && s.name == i.op.Signal && !s.taken {
-			s.taken = true
-			i.outData = s.data
-			break
-		}
-	}
+	s := m.letter(f.ID, i.op.Signal)
+	s.taken, i.outData = true, s.data
 	m.dropWait(i)
 	m.done(i)
+}
+
+// letter finds a signal that nobody has taken.
+func (m *Machine) letter(id, name string) *letter {
+	for k := range m.signals {
+		if s := &m.signals[k]; s.id == id && s.name == name && !s.taken {
+			return s
+		}
+	}
+	return nil
 }
 
 func (m *Machine) dropWait(i *inst) {
@@ -320,85 +323,4 @@ func (m *Machine) relay() {
 		}
 		m.queue(i)
 	}
-}
-
-// find gives the inst that a loaded fact is about.
-func (m *Machine) find(f *Fact) (*inst, error) {
-	if f.Path == "" {
-		return nil, nil
-	}
-	i, ok := m.index[f.Path]
-	if !ok {
-		return nil, &ForeignError{f.Path, f.Kind.String(), "this definition has no such path there"}
-	}
-	if why := i.rejects(f); why != "" {
-		return nil, &ForeignError{f.Path, f.Kind.String(), why}
-	}
-	return i, nil
-}
-
-// rejects says why f cannot be about i in the state that it is in.
-func (i *inst) rejects(f *Fact) string {
-	kind := i.op.Kind
-	switch f.Kind {
-	case Done, Failed, Tried, Suspect, Undone, Proceeded:
-		if kind != plan.Step {
-			return fmt.Sprintf("it is a %v now", kind)
-		}
-	case Chose:
-		if kind != plan.Choice || i.decided || i.op.arm(f.Text) == noArm || f.Text == "" && !i.op.Optional {
-			return fmt.Sprintf("this %v has no arm %q", kind, f.Text)
-		}
-	case Items:
-		if kind != plan.Each || f.Index < 0 || f.Out == nil || i.decided {
-			return fmt.Sprintf("it is a %v now", kind)
-		}
-	case Round:
-		if kind != plan.Loop || f.Index != len(i.kids) {
-			return fmt.Sprintf("it is a %v in round %d", kind, len(i.kids))
-		}
-	case Won:
-		if kind != plan.Race || f.Index < 0 || f.Index >= len(i.kids) || i.kids[f.Index].phase != done {
-			return fmt.Sprintf("this %v has no winner %d", kind, f.Index)
-		}
-	case Lost:
-		if kind != plan.Race || i.pick != plan.None || !i.allBack() {
-			return fmt.Sprintf("this %v can still be won", kind)
-		}
-	case Due, Woke:
-		if kind != plan.Delay && !(kind == plan.Wait && len(i.op.kids) == 1 && len(i.kids) == 0) {
-			return fmt.Sprintf("it is a %v now", kind)
-		}
-	case Took:
-		if kind != plan.Wait {
-			return fmt.Sprintf("it is a %v now", kind)
-		}
-	case Begun, Reply:
-		if kind != plan.Child {
-			return fmt.Sprintf("it is a %v now", kind)
-		}
-	}
-	return i.rejectsPhase(f)
-}
-
-func (i *inst) rejectsPhase(f *Fact) string {
-	switch f.Kind {
-	case Undone, Skipped, Proceeded:
-		if i.back == ahead && !i.halted {
-			return "nobody asked it to go back"
-		}
-	case Stuck, Tried:
-		if f.Flag == (i.back == ahead) {
-			return "it goes the other way"
-		}
-	case Reply:
-		if o, err := DecodeOutcome(f.Out); err == nil && !i.awaits(&o) {
-			return "it has ended already"
-		}
-	default:
-		if i.phase != open {
-			return "it has ended already"
-		}
-	}
-	return ""
 }

@@ -79,6 +79,9 @@ func (m *Machine) attempt(i *inst, now time.Time) (Attempt, bool) {
 	if err == nil {
 		err = m.keepIn(i, in)
 	}
+	if err == nil && i.op.In.Shared && i.uncertain() {
+		in, err = m.inputAgain(i)
+	}
 	if err != nil {
 		m.undecidable(i, err, now)
 		return a, false
@@ -127,7 +130,7 @@ func (m *Machine) Stopped() []Attempt {
 // Report takes the outcome of an attempt.
 func (m *Machine) Report(a Attempt, out any, err error, now time.Time) {
 	i := a.inst
-	if !i.running {
+	if !i.running || a.Undo != (i.phase != open) {
 		return
 	}
 	i.running = false

@@ -191,7 +191,7 @@ func (m *Machine) kidBack(i *inst) {
 	switch {
 	case up == nil:
 	case up.op.Kind == plan.Race && up.back == ahead:
-		m.raceBack(up)
+		m.kidOfRaceBack(up)
 	case up.back != undoing:
 	case m.settings().UndoInOrder || !sideBySide(up):
 		m.undoNext(up)
@@ -202,6 +202,28 @@ func (m *Machine) kidBack(i *inst) {
 
 func sideBySide(i *inst) bool {
 	return i.op.Kind == plan.All || i.op.Kind == plan.Each || i.op.Kind == plan.Race
+}
+
+func (m *Machine) kidOfRaceBack(race *inst) {
+	if race.decided && m.settings().UndoInOrder {
+		m.undoLosers(race)
+		return
+	}
+	m.raceBack(race)
+}
+
+// undoLosers undoes the parts that did not win.
+func (m *Machine) undoLosers(race *inst) {
+	for k := len(race.kids) - 1; k >= 0; k-- {
+		kid := race.kids[k]
+		if k == int(race.pick) || kid.back == undone {
+			continue
+		}
+		if m.undo(kid); m.settings().UndoInOrder {
+			break
+		}
+	}
+	m.raceBack(race)
 }
 
 // raceBack looks whether a race goes on: it is won when all losers are back, and lost when all parts are.

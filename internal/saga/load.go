@@ -2,7 +2,6 @@ package saga
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/skald-go/skald/broker"
@@ -21,7 +20,7 @@ func Load(env *Env, prog *Program, r *broker.Record, now time.Time) (*Machine, e
 	m := take(env, prog, r.ID, h)
 	m.rev = r.Rev
 	m.loading, m.index = true, map[string]*inst{}
-	m.size = len(r.Record)
+	m.size = len(h.Input)
 	m.begin()
 	for _, e := range r.Journal {
 		if err := m.replay(e); err != nil {
@@ -41,25 +40,16 @@ func (m *Machine) replay(e broker.Entry) error {
 	if err != nil {
 		return &BrokenError{Path: e.Path, Err: err}
 	}
-	m.size += len(e.Path) + len(e.Data)
 	i, err := m.find(&f)
 	if err != nil {
 		return err
 	}
-	if i == nil && !f.Kind.ofSaga() {
-		return &BrokenError{Path: e.Path, Err: fmt.Errorf("a fact %v without a path", f.Kind)}
+	m.size += len(e.Path) + len(e.Data)
+	if f.ID != "" {
+		m.mark(f.ID)
 	}
 	m.apply(i, &f)
 	return nil
-}
-
-// ofSaga says that facts of the kind are about the whole saga.
-func (k FactKind) ofSaga() bool {
-	switch k {
-	case Signal, Cancelled, Expired, Denied, Asked, Relayed, Settled, Late, Slow:
-		return true
-	}
-	return false
 }
 
 // suspectAll marks every attempt that a dead worker may have begun.

@@ -116,7 +116,7 @@ const (
 // New begins a run at revision 1. input is the live value that header.Input encodes; the machine keeps a copy of the bytes.
 func New(env *Env, prog *Program, id string, header Header, input any) *Machine {
 	m := take(env, prog, id, header)
-	m.rev = 1
+	m.rev, m.size = 1, len(header.Input)
 	m.bufs.journal = append(m.bufs.journal, header.Input...)
 	m.header.Input = m.bufs.journal[:len(m.bufs.journal):len(m.bufs.journal)]
 	if !env.DecodeAll {

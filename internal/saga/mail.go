@@ -74,19 +74,23 @@ func (m *Machine) Mail(ev broker.Event, now time.Time) error {
 	if err := m.read(ev, now); err != nil {
 		return fmt.Errorf("flow: event %q of kind %q for saga %q: %w", ev.ID, ev.Kind, m.id, err)
 	}
+	m.mark(ev.ID)
+	m.consume = append(m.consume, ev.ID)
+	return nil
+}
+
+// mark remembers that an event was taken: it may come again.
+func (m *Machine) mark(id string) {
 	if m.seen == nil {
 		m.seen = map[string]struct{}{}
 	}
-	m.seen[ev.ID] = struct{}{}
-	m.consume = append(m.consume, ev.ID)
-	return nil
+	m.seen[id] = struct{}{}
 }
 
 func (m *Machine) read(ev broker.Event, now time.Time) error {
 	switch ev.Kind {
 	case EventSignal:
-		m.record(nil, &Fact{Kind: Signal, ID: ev.ID, Text: ev.Name, Out: ev.Data}, now)
-		m.undecided = append(m.undecided, m.waits...)
+		m.signalled(ev, now)
 	case EventCancel:
 		m.askedToCancel(ev, now)
 	case EventUndo:
@@ -101,6 +105,16 @@ func (m *Machine) read(ev broker.Event, now time.Time) error {
 		return &ForeignError{"", ev.Kind, "this version knows no such event"}
 	}
 	return nil
+}
+
+// signalled keeps a signal until somebody waits for it.
+func (m *Machine) signalled(ev broker.Event, now time.Time) {
+	if err := m.fits(m.root, len(ev.Data)); err != nil {
+		m.broken = &BrokenError{Err: fmt.Errorf("signal %q: %w", ev.Name, err)}
+		return
+	}
+	m.record(nil, &Fact{Kind: Signal, ID: ev.ID, Text: ev.Name, Out: ev.Data}, now)
+	m.undecided = append(m.undecided, m.waits...)
 }
 
 func (m *Machine) askedToCancel(ev broker.Event, now time.Time) {
@@ -221,7 +235,8 @@ func (m *Machine) childEnds(i *inst, o *Outcome) {
 func (m *Machine) byPerson(ev broker.Event, now time.Time) error {
 	n, err := DecodeNote(ev.Data)
 	if err != nil {
-		return err
+		m.broken = &BrokenError{Err: err}
+		return nil
 	}
 	f := Fact{ID: ev.ID, Who: n.Who, Text: n.Why}
 	switch ev.Kind {

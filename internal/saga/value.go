@@ -230,6 +230,12 @@ func (m *Machine) effectOf(i *inst) (e *plan.Effect, err error) {
 	return e, nil
 }
 
+// inputAgain is the input for one more attempt: the last one may have written into the live value.
+func (m *Machine) inputAgain(i *inst) (v any, err error) {
+	defer m.caught(i, &err)
+	return m.recorded(i), nil
+}
+
 // recorded is what entered i, decoded anew if it holds references.
 func (m *Machine) recorded(i *inst) any {
 	if i.inData != nil {
