@@ -3,6 +3,7 @@ package flow
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/skald-go/skald/internal/saga"
@@ -101,32 +102,43 @@ type Undo struct {
 
 // Error is one line for a log: what failed, why, and what became of the effects.
 func (e *Error) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "flow: saga %q of %q is %v", e.SagaID, e.Flow, e.State)
+	var memory [256]byte
+	b := append(memory[:0], "flow: saga "...)
+	b = strconv.AppendQuote(b, e.SagaID)
+	b = append(b, " of "...)
+	b = strconv.AppendQuote(b, e.Flow)
+	b = append(b, " is "...)
+	b = append(b, e.State.String()...)
 	if e.Step != "" {
-		fmt.Fprintf(&b, ": step %q failed", e.Step)
+		b = append(b, ": step "...)
+		b = strconv.AppendQuote(b, e.Step)
+		b = append(b, " failed"...)
 		if e.Attempts > 1 {
-			fmt.Fprintf(&b, " after %d attempts", e.Attempts)
+			b = fmt.Appendf(b, " after %d attempts", e.Attempts)
 		}
 	}
 	if e.Cause != nil {
-		fmt.Fprintf(&b, ": %v", e.Cause)
+		b = append(b, ": "...)
+		b = append(b, e.Cause.Error()...)
 	}
 	for _, u := range e.Undone {
 		if u.Err != nil {
-			fmt.Fprintf(&b, "; the undo of %q failed: %v", u.Step, u.Err)
+			b = fmt.Appendf(b, "; the undo of %q failed: %v", u.Step, u.Err)
 		}
 	}
 	if len(e.Kept) > 0 {
-		fmt.Fprintf(&b, "; effects that stay: %s", strings.Join(e.Kept, ", "))
+		b = fmt.Appendf(b, "; effects that stay: %s", strings.Join(e.Kept, ", "))
 	}
-	return b.String()
+	return string(b)
 }
 
 // Unwrap gives the cause and the other failures.
 func (e *Error) Unwrap() []error {
 	causes := make([]error, 0, 1+len(e.Also))
-	for _, err := range append([]error{e.Cause}, e.Also...) {
+	if e.Cause != nil {
+		causes = append(causes, e.Cause)
+	}
+	for _, err := range e.Also {
 		if err != nil {
 			causes = append(causes, err)
 		}
@@ -153,6 +165,9 @@ func (e *RunningError) Unwrap() error { return e.Err }
 // failure makes the error of a saga from what its machine tells.
 func failure(f saga.Failure) error {
 	e := &Error{SagaID: f.Saga, Flow: f.Flow, Step: f.Step, Attempts: f.Attempts, State: stateOf(f.End), Cause: f.Cause, Also: f.Also, Kept: f.Kept}
+	if n := len(f.Undone); n > 0 {
+		e.Undone = make([]Undo, 0, n)
+	}
 	for _, u := range f.Undone {
 		e.Undone = append(e.Undone, Undo{Step: u.Path, Err: u.Err, ByHand: u.ByHand})
 	}
