@@ -309,6 +309,8 @@ func TestAStartThatKillsItsWorkerIsTakenOver(t *testing.T) {
 		b := wrap(t, Rule{Method: Start, Fault: KillAfter})
 		doomed, heir := join(t, b, "doomed"), join(t, b, "heir")
 		_, err := b.Start(t.Context(), broker.Start{ID: "a", By: doomed})
+		require.ErrorIs(t, err, ErrInjected)
+		_, err = doomed.Receive(t.Context(), 1)
 		require.ErrorIs(t, err, broker.ErrFenced)
 		start(t, b, nil, "nobody to kill")
 		got, err := heir.Receive(t.Context(), 1)

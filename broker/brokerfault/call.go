@@ -38,7 +38,7 @@ func call[R any](ctx context.Context, b *Broker, op operation[R]) (R, error) {
 		return *new(R), b.dice.fail(c)
 	case fault == KillAfter && op.worker != nil:
 		b.Kill(op.worker)
-		return *new(R), fmt.Errorf("brokerfault: %s: %w", c, broker.ErrFenced)
+		return *new(R), b.died(c)
 	case fault == Repeat:
 		op.repeat(reply)
 	case fault == Reorder && op.reorder != nil:
@@ -58,6 +58,14 @@ func (b *Broker) before(ctx context.Context, c Call, fault Fault, w *worker) err
 		b.Kill(w)
 	}
 	return nil
+}
+
+// died is what a call answers whose worker died after it. A Start is not the worker's call, and may be repeated.
+func (b *Broker) died(c Call) error {
+	if c.Method == Start {
+		return b.dice.fail(c)
+	}
+	return fmt.Errorf("brokerfault: %s: %w", c, broker.ErrFenced)
 }
 
 func (op operation[R]) drop(reply R) {
