@@ -102,6 +102,7 @@ type buffers struct {
 	entries []broker.Entry
 	insts   []inst
 	slots   []*inst
+	undos   []UndoResult
 }
 
 // machines are the ones that were released.
@@ -132,7 +133,7 @@ func take(env *Env, prog *Program, id string, header Header) *Machine {
 	if m.arena = m.bufs.insts; cap(m.arena) < prog.size {
 		m.arena = make([]inst, 0, prog.size)
 	}
-	m.slots = m.bufs.slots
+	m.slots, m.undos = m.bufs.slots, m.bufs.undos
 	return m
 }
 
@@ -146,8 +147,9 @@ func (m *Machine) Release() {
 	clear(b.entries[:cap(b.entries)])
 	clear(m.arena[:cap(m.arena)])
 	clear(m.slots[:cap(m.slots)])
+	clear(m.undos[:cap(m.undos)])
 	b.journal, b.scratch, b.outcome, b.entries = b.journal[:0], b.scratch[:0], b.outcome[:0], b.entries[:0]
-	b.insts, b.slots = m.arena[:0], m.slots[:0]
+	b.insts, b.slots, b.undos = m.arena[:0], m.slots[:0], m.undos[:0]
 	*m = Machine{bufs: b}
 	machines.Put(m)
 }
