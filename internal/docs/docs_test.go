@@ -82,6 +82,12 @@ func TestTheFirstSagaPrintsWhatTheReadmeSays(t *testing.T) {
 	require.Equal(t, said[0], string(printed))
 }
 
+func TestTheTestOfTheReadmePasses(t *testing.T) {
+	said := blocks(section(t, read(t, "README.md"), "In a test"), "go")
+	require.Len(t, said, 1)
+	require.Contains(t, read(t, "internal/docs/reminder_test.go"), said[0])
+}
+
 func TestCommandsExist(t *testing.T) {
 	targets := regexp.MustCompile(`(?m)^([a-z-]+):.*## `).FindAllStringSubmatch(read(t, "Makefile"), -1)
 	for _, page := range []string{"README.md", "CONTRIBUTING.md", "docs/guarantees.md"} {
