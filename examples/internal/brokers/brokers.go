@@ -2,12 +2,16 @@
 package brokers
 
 import (
+	"context"
+	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 
 	"github.com/skald-go/skald/broker"
+	"github.com/skald-go/skald/flow"
 	"github.com/skald-go/skald/inmem"
 )
 
@@ -46,4 +50,22 @@ func InBubble(t *testing.T, test func(t *testing.T, k Kind, decodeAll bool)) {
 		}
 		synctest.Test(t, func(t *testing.T) { test(t, k, decodeAll) })
 	})
+}
+
+// Run runs an engine that serves flows until the test ends, or until stop is called.
+func Run(t testing.TB, b broker.Broker, opts flow.Options, flows ...flow.Definition) (e *flow.Engine, stop func()) {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	e = flow.NewEngine(b, opts)
+	e.Serve(flows...)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		assert.NoError(t, <-ended)
+	})
+	t.Cleanup(stop)
+	return e, stop
 }
