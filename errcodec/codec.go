@@ -8,6 +8,7 @@ import "sync"
 type Codec struct {
 	registry
 	scratch *sync.Pool // of *encoding
+	readers *sync.Pool // of *fieldReader
 }
 
 // standard is what nil and the zero Codec are.
@@ -35,7 +36,7 @@ func (c *Codec) With(entries ...Entry) *Codec {
 }
 
 func newCodec(r registry) *Codec {
-	c := &Codec{registry: r}
+	c := &Codec{registry: r, readers: &sync.Pool{New: newFieldReader}}
 	c.scratch = &sync.Pool{New: func() any { return newEncoding(c) }}
 	return c
 }

@@ -60,13 +60,8 @@ func appendMessage(dst []byte, text string) []byte {
 // reset lets go of everything, and reports whether e is worth keeping.
 func (e *encoding) reset() bool {
 	clear(e.nodes)
-	clear(e.overflow)
-	clear(e.path[:cap(e.path)])
-	*e = encoding{
-		codec: e.codec, nodes: e.nodes[:0], path: e.path[:0], overflow: e.overflow[:0],
-		arena: e.arena[:0], out: e.out[:0], fields: e.fields,
-	}
-	e.fields.buf = e.fields.buf[:0]
-	most := e.codec.limits.Bytes
-	return max(cap(e.arena), cap(e.out), cap(e.fields.buf)) <= 2*most && max(cap(e.overflow), cap(e.nodes)) <= 1<<10
+	e.nodes, e.path = e.nodes[:0], e.path[:0]
+	e.arena, e.out, e.fields.buf = e.arena[:0], e.out[:0], e.fields.buf[:0]
+	e.guard.timer, e.overflow, e.lost, e.finite, e.answering = nil, nil, nil, false, false
+	return max(cap(e.arena), cap(e.out), cap(e.fields.buf)) <= 2*e.codec.limits.Bytes && cap(e.nodes) <= 1<<10
 }

@@ -135,5 +135,5 @@ func (e *Entry) name() string {
 
 // isNil reports whether err is a nil pointer of the entry's type.
 func (e *Entry) isNil(err error) bool {
-	return e.pointer && identityOf(err).data == nil
+	return e.pointer && identityOf(err).data == 0
 }

@@ -6,8 +6,9 @@ import (
 )
 
 // identity tells one error value from another without comparing them: the
-// comparison of two errors may panic, and two equal errors need not be one.
-type identity struct{ typ, data unsafe.Pointer }
+// comparison of two errors may panic, and two equal errors need not be one. It
+// is good for as long as something else holds the value.
+type identity struct{ typ, data uintptr }
 
 // identityOf returns the two words of the interface value.
 func identityOf(err error) identity {
@@ -16,5 +17,5 @@ func identityOf(err error) identity {
 
 // nilPointer reports whether err is a nil pointer in an interface.
 func nilPointer(err error) bool {
-	return identityOf(err).data == nil && reflect.TypeOf(err).Kind() == reflect.Pointer
+	return identityOf(err).data == 0 && reflect.TypeOf(err).Kind() == reflect.Pointer
 }

@@ -14,9 +14,16 @@ type decoding struct {
 	codec *Codec
 	depth int
 	nodes int
-	dec   *msgpack.Decoder
-	field strings.Reader
+	from  *fieldReader // nil until there are fields to read
 }
+
+// fieldReader gives fields to entries.
+type fieldReader struct {
+	strings.Reader
+	dec *msgpack.Decoder
+}
+
+func newFieldReader() any { return &fieldReader{dec: msgpack.NewDecoder(nil)} }
 
 func decode(c *Codec, data string) (err error) {
 	defer func() {
@@ -26,8 +33,9 @@ func decode(c *Codec, data string) (err error) {
 	}()
 	d := decoding{reader: reader{data: data}, codec: c}
 	text, err := d.message()
-	if d.dec != nil {
-		msgpack.PutDecoder(d.dec)
+	if d.from != nil {
+		d.from.Reset("")
+		c.readers.Put(d.from)
 	}
 	if d.bad != "" {
 		return &Unreadable{data: data, text: text, why: d.bad}
@@ -145,54 +153,54 @@ func (d *decoding) list(text string) []error {
 // named reads an error that has a key or a kind.
 func (d *decoding) named(head, extras byte, text string) error {
 	start, nodes := d.pos, d.nodes
-	n := d.parts(head, extras, text)
+	n := named{class: head & classMask, extras: extras, text: text}
+	d.parts(&n, head)
 	if d.bad != "" {
 		return nil
 	}
 	entry, known := d.codec.keys[n.name]
 	switch {
 	case n.class == classForeign:
-		return d.opaque(n, start, nodes, "")
+		return d.opaque(&n, start, nodes, "")
 	case !known:
-		return d.opaque(n, start, nodes, fmt.Sprintf("the key %q is not registered here", n.name))
+		return d.opaque(&n, start, nodes, fmt.Sprintf("the key %q is not registered here", n.name))
 	case n.class == classSentinel && entry.kind == kindSentinel:
 		return entry.sentinel
 	case n.class == classTyped && entry.kind == kindType:
-		why, err := d.typed(entry, n)
+		why, err := d.typed(entry, &n)
 		if why != "" {
-			return d.opaque(n, start, nodes, why)
+			return d.opaque(&n, start, nodes, why)
 		}
 		return err
 	}
-	return d.opaque(n, start, nodes, fmt.Sprintf("the key %q is that of %s here", n.name, entry.name()))
+	return d.opaque(&n, start, nodes, fmt.Sprintf("the key %q is that of %s here", n.name, entry.name()))
 }
 
-func (d *decoding) parts(head, extras byte, text string) named {
-	n := named{class: head & classMask, extras: extras, text: text, name: d.string()}
-	if extras&^extraMask != 0 {
+func (d *decoding) parts(n *named, head byte) {
+	n.name = d.string()
+	if n.extras&^extraMask != 0 {
 		d.fail("there are unknown extras")
 	}
 	if n.class == classTyped {
 		n.payload = d.string()
 	}
-	if extras&extraNote != 0 {
+	if n.extras&extraNote != 0 {
 		n.note = d.string()
 	}
-	if extras&extraAnswers != 0 {
-		n.is = d.list(text)
-		n.as = d.list(text)
+	if n.extras&extraAnswers != 0 {
+		n.is = d.list(n.text)
+		n.as = d.list(n.text)
 	}
-	n.causes = d.causes(head, text)
-	return n
+	n.causes = d.causes(head, n.text)
 }
 
-func (d *decoding) opaque(n named, start, nodes int, why string) error {
-	o := &Opaque{named: n, why: why, body: d.data[start:d.pos], nodes: d.nodes - nodes + 1}
+func (d *decoding) opaque(n *named, start, nodes int, why string) error {
+	o := &Opaque{named: *n, why: why, body: d.data[start:d.pos], nodes: d.nodes - nodes + 1}
 	return o.asError()
 }
 
 // typed has the entry rebuild an error, and says why it could not.
-func (d *decoding) typed(entry *Entry, n named) (why string, result error) {
+func (d *decoding) typed(entry *Entry, n *named) (why string, result error) {
 	defer func() {
 		if p := recover(); p != nil {
 			why = fmt.Sprintf("decoding %v panicked: %s", entry.typ, describe(p))
@@ -201,12 +209,12 @@ func (d *decoding) typed(entry *Entry, n named) (why string, result error) {
 	if !wellFormed(n.payload) {
 		return fmt.Sprintf("the fields of %v are no msgpack values", entry.typ), nil
 	}
-	if d.dec == nil {
-		d.dec = msgpack.GetDecoder()
+	if d.from == nil {
+		d.from = d.codec.readers.Get().(*fieldReader)
 	}
-	d.field.Reset(n.payload)
-	d.dec.Reset(&d.field)
-	result, err := entry.decode(d.dec, n.causes)
+	d.from.Reset(n.payload)
+	d.from.dec.Reset(&d.from.Reader)
+	result, err := entry.decode(d.from.dec, n.causes)
 	switch {
 	case err != nil:
 		return fmt.Sprintf("decoding %v: %s", entry.typ, clip(err.Error(), noteBytes)), nil
