@@ -41,10 +41,11 @@ const (
 	Skipped   FactKind = 26 // a person said that the undo at Path is done: ID, Who, Text why
 	Slow      FactKind = 27 // the saga takes longer than it should
 	Lost      FactKind = 28 // all parts of a race failed and are back
+	Passed    FactKind = 29 // a worker gave the saga back without beginning it, after Attempts takeovers
 )
 
 var factNames = [...]string{"?", "done", "refused", "failed", "tried", "chose", "items", "round", "won", "due", "woke",
-	"signal", "took", "undone", "stuck", "proceeded", "cancelled", "expired", "denied", "suspect", "reply", "asked", "relayed", "settled", "late", "begun", "skipped", "slow", "lost"}
+	"signal", "took", "undone", "stuck", "proceeded", "cancelled", "expired", "denied", "suspect", "reply", "asked", "relayed", "settled", "late", "begun", "skipped", "slow", "lost", "passed"}
 
 // String gives the kind as one word.
 func (k FactKind) String() string {

@@ -29,7 +29,7 @@ func Load(env *Env, prog *Program, r *broker.Record, now time.Time) (*Machine, e
 		}
 	}
 	m.loading, m.index = false, nil
-	if r.Takeovers > 0 {
+	if Takeovers(r) > 0 {
 		m.suspectAll(now)
 	}
 	return m, nil
