@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -15,37 +16,40 @@ import (
 // errGoexit is the error of a step that ended its goroutine, as testing.T.FailNow does.
 var errGoexit = errors.New("flow: the step ended its goroutine with runtime.Goexit")
 
-// errAbandoned is the error of an attempt that did not return when its context ended.
-var errAbandoned = errors.New("flow: the attempt did not return after its context had ended, and was abandoned")
-
 // attempt is one call of a user's function, and the context that it gets.
 //
-// It is a context.Context of its own rather than one made by context.WithTimeout, because it is made
-// for every step of every saga: its channel is made when somebody asks for it, and its timer is the
-// one of the goroutine that it runs on.
+// It is a context.Context of its own rather than one made by context.WithTimeout, because it is made for
+// every step of every saga, and most of them never ask for more than its values: its time is watched by
+// the clock of the goroutine that it runs on. One of package context is made behind it when somebody asks
+// for Done; what is derived from that costs no goroutine.
 type attempt struct {
 	run  *run
 	what saga.Attempt
 	info step.Info
 	due  time.Time // of the context
 
-	clock *clock
-	mu    sync.Mutex
-	done  chan struct{}
-	err   error
-	after *afterFunc // a list
+	mu       sync.Mutex
+	clock    *clock
+	stage    stage
+	err      error
+	standard context.Context // behind Done, or nil
+	cancel   context.CancelFunc
 
 	out      any
 	failed   error
 	finished bool // out and failed are set
+	late     bool // it stands for one that was abandoned
 	reported bool // run.mu: its outcome is known, by its return or because it was abandoned
 }
 
-// afterFunc is what is to be called when the context ends.
-type afterFunc struct {
-	f    func()
-	next *afterFunc
-}
+// stage is how far an attempt has come.
+type stage uint8
+
+const (
+	waiting   stage = iota // for a goroutine
+	begun                  // the user's function was called
+	withdrawn              // it never is
+)
 
 var _ context.Context = (*attempt)(nil)
 
@@ -56,112 +60,141 @@ func (a *attempt) Deadline() (time.Time, bool) { return a.due, true }
 func (a *attempt) Done() <-chan struct{} {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.done == nil {
-		a.done = make(chan struct{})
+	if a.standard == nil {
+		a.standard, a.cancel = context.WithDeadline(a.run.base, a.due)
 		if a.err != nil {
-			close(a.done)
+			a.cancel()
 		}
 	}
-	return a.done
+	return a.standard.Done()
 }
 
 // Err says why the context has ended.
 func (a *attempt) Err() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.err == nil && a.standard != nil {
+		return a.standard.Err()
+	}
 	return a.err
 }
 
-// Value finds the step's info, and what the propagators extracted.
+// Value finds the step's info, and what the propagators extracted. Package context finds its own context
+// through it, once it has asked for Done.
 func (a *attempt) Value(key any) any {
 	if _, ok := key.(plan.InfoKey); ok {
 		return &a.info
 	}
-	return a.run.base.Value(key)
-}
-
-// AfterFunc lets package context derive contexts from this one without a goroutine.
-func (a *attempt) AfterFunc(f func()) func() bool {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.err != nil {
-		go f()
-		return func() bool { return false }
+	ctx := a.standard
+	a.mu.Unlock()
+	if ctx == nil {
+		ctx = a.run.base
 	}
-	entry := &afterFunc{f, a.after}
-	a.after = entry
-	return func() bool { return a.forget(entry) }
-}
-
-func (a *attempt) forget(entry *afterFunc) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for at := &a.after; *at != nil; at = &(*at).next {
-		if *at == entry {
-			*at = entry.next
-			return true
-		}
-	}
-	return false
+	return ctx.Value(key)
 }
 
 // end ends the context. The first reason stays.
 func (a *attempt) end(err error) {
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	if a.err != nil {
-		a.mu.Unlock()
 		return
 	}
 	a.err = err
-	if a.done != nil {
-		close(a.done)
-	}
-	after := a.after
-	a.after = nil
-	a.mu.Unlock()
-	for ; after != nil; after = after.next {
-		go after.f()
-	}
-}
-
-// cutOff ends the context of a running attempt, which then has AbandonAfter to return.
-func (a *attempt) cutOff(err error) {
-	a.end(err)
-	a.clock.hurry(a, time.Now().Add(a.run.e.opts.AbandonAfter))
-}
-
-// runOn calls the user's function on h's goroutine.
-func (a *attempt) runOn(h *hand) {
-	if a.finished {
+	if a.standard == nil {
 		return
 	}
-	h.clock.begin(a)
-	defer h.clock.finish()
-	a.call()
-	a.end(context.Canceled)
+	if already := a.standard.Err(); already != nil {
+		a.err = already
+	}
+	if !errors.Is(err, context.DeadlineExceeded) { // that one comes by itself, with the right error
+		a.cancel()
+	}
 }
 
-// call is the one place that calls a step or an undo. A panic becomes an error; a goroutine that is
-// ended by the function hands its attempt on.
-func (a *attempt) call() {
-	returned := false
+// cutOff ends the context of an attempt. One that runs has AbandonAfter to return; one that has not begun is
+// not made.
+func (a *attempt) cutOff(err error) {
+	a.end(err)
+	a.mu.Lock()
+	c := a.clock
+	a.mu.Unlock()
+	if c != nil {
+		c.hurry(a, time.Now().Add(a.run.e.opts.AbandonAfter))
+	}
+}
+
+// withdraw keeps an attempt from being made. It says false if it has begun.
+func (a *attempt) withdraw() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.stage != waiting {
+		return false
+	}
+	a.stage = withdrawn
+	return true
+}
+
+func (a *attempt) isWithdrawn() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.stage == withdrawn
+}
+
+// runOn makes the attempt on h's goroutine. The caller has a place for it in the pool, and h gives that back.
+func (a *attempt) runOn(h *hand) {
+	if !a.finished && a.begin(h) {
+		h.now = a
+		a.call(h)
+		h.now = nil
+	}
+	h.pool.leave()
+}
+
+// begin says whether the user's function is to be called: not if the attempt was withdrawn or cut off before.
+func (a *attempt) begin(h *hand) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.stage != waiting || a.err != nil {
+		a.stage = withdrawn
+		return false
+	}
+	a.stage, a.clock = begun, &h.clock
+	return true
+}
+
+// call is the one place that calls a step or an undo. A panic becomes an error, and so does the end of the
+// goroutine, which h's deferred function reports.
+func (a *attempt) call(h *hand) {
+	h.clock.begin(a)
+	a.failed = errGoexit
 	defer func() {
-		a.finished = true
 		if p := recover(); p != nil {
 			a.failed = step.NewPanic(p, debug.Stack())
 			a.run.logPanic(a)
-			return
 		}
-		if !returned {
-			a.failed = errGoexit
-			a.end(context.Canceled)
-			a.run.e.submit(task{run: a.run, attempt: a})
-		}
+		h.clock.finish()
+		a.end(context.Canceled)
+		a.finished = true
 	}()
 	if a.what.Undo {
 		a.failed = a.what.Spec.Undo(a, *a.what.Effect)
 	} else {
 		a.out, a.failed = a.what.Spec.Do(a, a.what.In)
 	}
-	returned = true
+}
+
+// abandoned is what is reported of an attempt that does not return.
+func (a *attempt) abandoned() *attempt {
+	return &attempt{
+		run: a.run, what: a.what, info: a.info, stage: withdrawn, finished: true, late: true,
+		failed: fmt.Errorf("%w: it did not return within %v after its context had ended: %w",
+			saga.ErrInterrupted, a.run.e.opts.AbandonAfter, a.Err()),
+	}
+}
+
+// attrs say in a log which attempt it is.
+func (a *attempt) attrs() []any {
+	return []any{"saga", a.info.Saga, "flow", a.info.Flow, "step", a.info.Path, "attempt", a.info.Attempt, "undo", a.info.Undo}
 }

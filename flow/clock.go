@@ -19,7 +19,7 @@ type clock struct {
 func (c *clock) begin(a *attempt) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.now, c.last, a.clock = a, time.Time{}, c
+	c.now, c.last = a, time.Time{}
 	c.set(a.due)
 }
 

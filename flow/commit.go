@@ -20,35 +20,26 @@ func (r *run) commit(t broker.Transition) bool {
 	r.publish(t.Append, r.m.Header().Started)
 	r.alert(t.Append)
 	r.m.Committed(ack.Rev)
-	switch t.Next {
-	case broker.Finish:
-		r.settled(r.m.Outcome())
-	case broker.Hold:
-		if ack.Owned {
-			return r.read(ack.Mail, time.Now())
-		}
-		r.settled(r.m.Outcome())
-	case broker.Bury:
-		r.buried(t.Outcome)
-	case broker.GiveBack, broker.Reject:
-		r.close()
-	case broker.Park:
-		if ack.Owned {
-			return r.read(ack.Mail, time.Now())
-		}
-		r.close()
-	default:
+	switch {
+	case ack.Owned:
 		return r.read(ack.Mail, time.Now())
+	case t.Next == broker.Finish, t.Next == broker.Hold:
+		r.settled(r.m.Outcome())
+	case t.Next == broker.Bury:
+		r.dead(t.Outcome, r.m.Header().Headers)
+	default:
+		r.close()
 	}
 	return false
 }
 
-// send commits t, again and again until the broker has said yes or no.
+// send commits t, again and again until the broker has said yes or no, or the saga is not this run's any more.
 func (r *run) send(t broker.Transition) (broker.Ack, error) {
 	for pause := pauses(); ; {
-		ack, err := r.member.worker.Commit(r.e.work, t)
+		ack, err := r.member.worker.Commit(r.e.alive, t)
 		if err == nil {
 			r.e.health.ok(partCommit)
+			r.e.recovered(r)
 			return ack, nil
 		}
 		if final(err) || r.isGone() {
@@ -56,7 +47,7 @@ func (r *run) send(t broker.Transition) (broker.Ack, error) {
 		}
 		r.e.health.failed(partCommit, err)
 		r.e.log.WarnContext(r.base, "commit failed, trying again", "saga", r.id, "flow", r.def.Name, "error", err)
-		if !pause.wait(r.e.work) {
+		if !pause.wait(r.e.alive) {
 			return ack, err
 		}
 	}
@@ -80,82 +71,71 @@ func (r *run) isGone() bool {
 
 // lost ends a run whose transition was refused: somebody else has the saga, or nobody can be asked.
 func (r *run) lost(err error) {
-	r.e.log.WarnContext(r.base, "saga lost to another worker, dropping it", "saga", r.id, "flow", r.def.Name, "error", err)
-	if errors.Is(err, broker.ErrFenced) {
+	switch {
+	case errors.Is(err, broker.ErrFenced):
 		r.e.fenced(r.member)
+	case errors.Is(err, broker.ErrStale):
+		r.e.log.WarnContext(r.base, "another worker went on with a saga, dropping it", "saga", r.id, "flow", r.def.Name, "error", err)
 	}
-	r.cutOffAll()
 	r.close()
-}
-
-func (r *run) cutOffAll() {
-	r.mu.Lock()
-	active := append([]*attempt(nil), r.active...)
-	r.mu.Unlock()
-	for _, a := range active {
-		a.cutOff(context.Canceled)
-	}
 }
 
 // settled tells the callers in this process how the saga ended.
 func (r *run) settled(o *saga.Outcome) {
 	res := result{state: stateOf(o.End), out: o.Out, err: o.Failed}
 	if r.e.opts.DecodeAll || o.Out == nil && o.Failed == nil {
-		res = r.e.result(r.def, o)
+		res = r.e.result(r.id, r.def.Name, r.def.Root.Out, o)
 	}
 	r.resolve(res)
 	r.close()
-}
-
-// buried tells that the saga is a dead letter.
-func (r *run) buried(outcome []byte) {
-	res := r.e.resultOf(r.def, outcome)
-	base, headers := r.base, Headers(nil)
-	if r.m != nil {
-		headers = r.m.Header().Headers
-	}
-	r.cutOffAll()
-	r.resolve(res)
-	r.close()
-	r.e.deadLetter(base, r, headers, res.err)
 }
 
 // reject leaves the saga to another build of this flow.
 func (r *run) reject(why error) {
-	r.e.log.WarnContext(r.e.work, "this build cannot go on with a saga, leaving it to another", "saga", r.id, "flow", r.def.Name, "reason", why)
-	r.leave(broker.Transition{ID: r.id, Rev: r.rev(), Next: broker.Reject})
+	r.e.log.WarnContext(r.base, "this build cannot go on with a saga, leaving it to another: "+
+		"it is stranded until an engine runs that can", "saga", r.id, "flow", r.def.Name, "version", r.def.Version(), "reason", why)
+	t := broker.Transition{ID: r.id, Next: broker.Reject}
+	if r.m == nil {
+		t.Rev = r.record.Rev
+	} else {
+		t = r.m.GiveBack(time.Now()) // what runs may have had an effect
+		t.Next = broker.Reject
+	}
+	r.leave(t)
 }
 
 // bury makes a dead letter of a saga that cannot even be loaded.
 func (r *run) bury(why error) {
+	var headers Headers
+	if header, err := saga.DecodeHeader(r.record.Record); err == nil {
+		headers = header.Headers
+		r.base = r.e.extract(headers)
+	}
 	err := &Error{SagaID: r.id, Flow: r.def.Name, State: StateDeadLetter, Cause: why}
 	o := saga.Outcome{End: saga.DeadLetter, Err: r.e.errors.Append(nil, err)}
-	data := o.Append(nil)
-	if r.base == nil {
-		r.base = r.e.work
+	t := broker.Transition{ID: r.id, Rev: r.record.Rev, Next: broker.Bury, Outcome: o.Append(nil)}
+	if _, err := r.send(t); err != nil {
+		r.lost(err)
+		return
 	}
-	if r.leave(broker.Transition{ID: r.id, Rev: r.rev(), Next: broker.Bury, Outcome: data}) {
-		r.resolve(r.e.resultOf(r.def, data))
-		r.e.deadLetter(r.base, r, nil, err)
-	}
+	r.dead(t.Outcome, headers)
+}
+
+// dead ends the run of a saga that has become a dead letter.
+func (r *run) dead(outcome []byte, headers Headers) {
+	res := r.e.resultOf(r.id, r.def.Name, r.def.Root.Out, outcome)
+	r.resolve(res)
+	r.close()
+	r.e.deadLetter(r.base, r, headers, res.err)
 }
 
 // leave ends the run with a transition that its machine did not make.
-func (r *run) leave(t broker.Transition) bool {
-	_, err := r.send(t)
-	if err != nil {
+func (r *run) leave(t broker.Transition) {
+	if _, err := r.send(t); err != nil {
 		r.lost(err)
-		return false
+		return
 	}
 	r.close()
-	return true
-}
-
-func (r *run) rev() uint64 {
-	if r.m != nil {
-		return r.m.Rev()
-	}
-	return r.record.Rev
 }
 
 func takeoverError(n int) error {

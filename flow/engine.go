@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/skald-go/skald/broker"
 	"github.com/skald-go/skald/internal/plan"
@@ -35,18 +35,26 @@ type Engine struct {
 	flows map[broker.Served]*served
 	phase atomic.Int32 // fresh, running, draining, ended
 
-	member atomic.Pointer[member]
-	pool   *pool
-	room   chan struct{} // has a token when a run has ended while there was no room
-	quiet  chan struct{} // has a token when the last run has ended while the engine drains
-	work   context.Context
-	halt   context.CancelFunc // of work: give up everything that still tries
+	pool    *pool
+	member  atomic.Pointer[member]
+	patient atomic.Pointer[run] // the saga that runs alone, if one does
+	elders  sync.Map            // saga ID → *run that is over, and has attempts that have not returned
+	careful bool                // the last saga that was received is suspicious; only for who receives
+
+	room   chan struct{} // has a token when there is room to receive again
+	empty  chan struct{} // has a token when the last run has ended
+	closed chan struct{} // closed when the broker is
+	alive  context.Context
+	halt   context.CancelFunc // of alive: give up everything that still tries
 }
 
+// The phases of an engine.
 const (
-	fresh int32 = iota
-	running
-	draining
+	fresh    int32 = iota
+	running        // Run was called
+	draining       // it is to end: attempts that run may end, no other begins
+	hurrying       // attempts are cut off: what fails now was interrupted
+	leaving        // sagas are given back although attempts run
 	ended
 )
 
@@ -54,13 +62,6 @@ const (
 type served struct {
 	def  *plan.Def
 	prog *saga.Program
-}
-
-// member is the engine's membership in its broker, until it ends or is fenced.
-type member struct {
-	worker broker.Worker
-	fenced chan struct{}
-	once   sync.Once
 }
 
 // NewEngine makes an engine on a broker, which may be shared by many engines and is not closed by them. It starts
@@ -76,17 +77,20 @@ func NewEngine(b broker.Broker, opts Options) *Engine {
 	p := newPayloads(opts.Codec)
 	e := &Engine{
 		broker: b, opts: opts, log: opts.Logger, payloads: p, errors: newWireErrors(opts.Errors, p),
-		table: newTable(), flows: map[broker.Served]*served{}, room: make(chan struct{}, 1), quiet: make(chan struct{}, 1),
-		pool: &pool{limit: opts.Concurrency},
+		table: newTable(), flows: map[broker.Served]*served{}, pool: newPool(opts.Concurrency),
+		room: make(chan struct{}, 1), empty: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
 	e.env = opts.env(p, e.errors)
-	e.work, e.halt = context.WithCancel(context.Background())
+	e.alive, e.halt = context.WithCancel(context.Background())
 	return e
 }
 
 // Serve makes the engine run sagas of these flows, and of the flows that are children in them. It panics if a flow is zero,
 // if another definition has the same name and version, or after Run was called.
 func (e *Engine) Serve(flows ...Definition) {
+	if e.isZero() {
+		panic("flow: Serve on an Engine that NewEngine did not make")
+	}
 	if e.phase.Load() != fresh {
 		panic("flow: Serve after Run: say what an engine serves before it runs")
 	}
@@ -146,239 +150,82 @@ func (e *Engine) servedAs(s broker.Served) *served {
 	return e.flows[s]
 }
 
-// Run runs sagas of the flows that the engine serves until ctx ends. Then it takes no more sagas, waits for running attempts as
-// long as Options.Grace says, gives every saga back to the broker, and returns nil, or an error if attempts still run then, which nobody waits for.
-// An outage of the broker does not end it. It returns an error at once if the engine has run before, or serves nothing.
+// isZero says that NewEngine did not make e.
+func (e *Engine) isZero() bool { return e == nil || e.broker == nil }
+
+// Run runs sagas of the flows that the engine serves until ctx ends. Then it takes no more sagas, waits for running attempts
+// as long as Options.Grace says, and cuts off the others, which have a second to return. It gives every saga back to the
+// broker at once: another engine goes on with it, and makes an attempt that was cut off once more.
+//
+// An outage of the broker does not end Run. It returns nil, or an error: at once, if the engine has run before or serves
+// nothing; when the broker is closed, which is broker.ErrClosed; or because attempts did not return, and nobody waits for them.
 func (e *Engine) Run(ctx context.Context) error {
-	if len(e.flows) == 0 {
+	if e.isZero() {
+		return fmt.Errorf("flow: Run: %w", ErrZero)
+	}
+	if len(e.serves()) == 0 {
 		return errors.New("flow: Run: the engine serves no flows: call Serve before")
 	}
 	if !e.phase.CompareAndSwap(fresh, running) {
-		return fmt.Errorf("flow: Run was called before: %w", ErrEnded)
+		return errors.New("flow: Run was called before: an engine runs once")
 	}
+	err := e.work(ctx)
+	if !e.drain() {
+		err = errors.Join(err, errors.New("attempts still run that did not return when their context ended; their sagas were given back"))
+	}
+	if err != nil {
+		return fmt.Errorf("flow: Run: %w", err)
+	}
+	return nil
+}
+
+// work runs sagas until ctx ends or the broker is closed.
+func (e *Engine) work(ctx context.Context) error {
 	for ctx.Err() == nil {
 		m, err := e.join(ctx)
-		if err != nil {
-			break
+		switch {
+		case errors.Is(err, broker.ErrClosed):
+			close(e.closed)
+			return err
+		case err != nil:
+			return nil
 		}
 		e.receive(ctx, m)
 		if ctx.Err() == nil {
 			e.dropAll(m)
 		}
 	}
-	return e.drain()
-}
-
-// join becomes a member, trying until ctx ends.
-func (e *Engine) join(ctx context.Context) (*member, error) {
-	spec := broker.Member{Name: e.opts.Name, Build: e.build(), Lease: e.opts.Lease}
-	e.mu.Lock()
-	for s := range e.flows {
-		spec.Flows = append(spec.Flows, s)
-	}
-	e.mu.Unlock()
-	for pause := pauses(); ; {
-		w, err := e.broker.Join(ctx, spec)
-		if err == nil {
-			m := &member{worker: w, fenced: make(chan struct{})}
-			e.member.Store(m)
-			e.health.ok(partJoin)
-			return m, nil
-		}
-		e.health.failed(partJoin, err)
-		if ctx.Err() == nil {
-			e.log.Warn("cannot join the broker, trying again", "error", err)
-		}
-		if errors.Is(err, broker.ErrClosed) || !pause.wait(ctx) {
-			return nil, err
-		}
-	}
-}
-
-// receive takes what the broker has, until ctx ends or the membership does.
-func (e *Engine) receive(ctx context.Context, m *member) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-m.fenced:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	pause := pauses()
-	for ctx.Err() == nil {
-		deliveries, err := e.receiveOnce(ctx, m)
-		switch {
-		case errors.Is(err, broker.ErrFenced) || errors.Is(err, broker.ErrClosed):
-			e.fenced(m)
-			if errors.Is(err, broker.ErrClosed) {
-				e.health.failed(partReceive, err)
-				pause.wait(ctx)
-			}
-			return
-		case err != nil && ctx.Err() == nil && !errors.Is(err, context.Canceled):
-			e.health.failed(partReceive, err)
-			e.log.Warn("cannot receive from the broker, trying again", "error", err)
-			pause.wait(ctx)
-		case err == nil:
-			pause = pauses()
-			e.health.ok(partReceive)
-		}
-		for _, d := range deliveries {
-			e.handle(m, d)
-		}
-	}
-}
-
-// receiveOnce asks for as many sagas as there is room for; without room, it asks for mail until there is some.
-func (e *Engine) receiveOnce(ctx context.Context, m *member) ([]broker.Delivery, error) {
-	select {
-	case <-e.room:
-	default:
-	}
-	if room := e.opts.Concurrency - int(e.table.count.Load()); room > 0 {
-		return m.worker.Receive(ctx, room)
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-e.room:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return m.worker.Receive(ctx, 0)
-}
-
-// freed says that a run has ended.
-func (e *Engine) freed() {
-	if e.phase.Load() == draining && e.table.count.Load() == 0 {
-		notify(e.quiet)
-	}
-	if int(e.table.count.Load()) < e.opts.Concurrency-1 {
-		return
-	}
-	notify(e.room)
-}
-
-// notify puts a token into a channel that holds one.
-func notify(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
-// handle does what one delivery asks for.
-func (e *Engine) handle(m *member, d broker.Delivery) {
-	switch {
-	case d.Saga != nil:
-		e.adopt(m, d.Saga)
-	case d.Lost:
-		if r := e.table.get(d.ID); r != nil && r.member == m {
-			r.drop()
-		}
-	default:
-		if r := e.table.get(d.ID); r != nil && r.member == m {
-			r.prod(func() { r.mail = append(r.mail, d.Mail...) })
-		}
-	}
-}
-
-// adopt runs a saga that the broker handed out.
-func (e *Engine) adopt(m *member, rec *broker.Record) {
-	s := e.servedAs(rec.Served)
-	if s == nil {
-		e.log.Error("the broker handed out a saga of a flow that is not served here", "saga", rec.ID, "flow", rec.Flow)
-		return
-	}
-	r := &run{member: m, served: s, record: rec, base: e.work, driving: true}
-	r.handle = handle{e: e, id: rec.ID, def: s.def, local: true}
-	if old := e.table.replace(r); old != nil {
-		old.drop()
-	}
-	e.submit(task{run: r})
-}
-
-func (e *Engine) submit(t task) {
-	if !e.pool.submit(t) {
-		t.run.drop()
-	}
-}
-
-// fenced ends a membership: the broker gave its sagas to others.
-func (e *Engine) fenced(m *member) {
-	m.once.Do(func() {
-		e.member.CompareAndSwap(m, nil)
-		close(m.fenced)
-	})
-}
-
-func (e *Engine) dropAll(m *member) {
-	e.log.Warn("the broker declared this worker dead; joining anew")
-	for _, r := range e.table.all() {
-		if r.member == m {
-			r.drop()
-		}
-	}
-}
-
-// drain ends the engine's work: running attempts may end within the grace period, the rest is given back.
-func (e *Engine) drain() error {
-	e.phase.Store(draining)
-	m := e.member.Load()
-	for _, r := range e.table.all() {
-		r.prod(func() { r.leaving = true })
-	}
-	if !e.emptied(e.opts.Grace) {
-		for _, r := range e.table.all() {
-			r.prod(func() { r.hurried = true })
-		}
-		e.emptied(time.Second)
-	}
-	if m != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), e.opts.Lease)
-		defer cancel()
-		if err := m.worker.Leave(ctx); err != nil && !errors.Is(err, broker.ErrClosed) {
-			e.log.Warn("cannot leave the broker; its sagas are taken over when the lease ends", "error", err)
-		}
-		e.fenced(m)
-	}
-	e.phase.Store(ended)
-	e.halt()
-	for _, r := range e.table.all() {
-		r.drop()
-	}
-	e.pool.close()
-	if !e.pool.wait(time.Second) {
-		return errors.New("flow: Run: attempts still run that did not return when their context ended; their sagas were given back")
-	}
 	return nil
 }
 
-// emptied waits until no run is left, for d at most.
-func (e *Engine) emptied(d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	for e.table.count.Load() > 0 {
-		select {
-		case <-e.quiet:
-		case <-t.C:
-			return false
-		}
-	}
-	return true
+// serves lists what the engine serves.
+func (e *Engine) serves() []broker.Served {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Collect(maps.Keys(e.flows))
 }
 
-// extract gives the context in which a saga's functions run: no deadline, and the values that propagators carry.
+// extract gives the context in which a saga's functions run: the values that propagators carry, and no end.
 func (e *Engine) extract(h Headers) context.Context {
 	ctx := context.Background()
 	for _, p := range e.opts.Propagators {
-		ctx = p.Extract(ctx, h)
+		ctx = e.extractBy(p, ctx, h)
+	}
+	if ctx.Done() != nil {
+		ctx = context.WithoutCancel(ctx)
 	}
 	return ctx
+}
+
+// extractBy keeps a propagator's panic from ending the process.
+func (e *Engine) extractBy(p Propagator, ctx context.Context, h Headers) (out context.Context) {
+	defer func() {
+		if v := recover(); v != nil || out == nil {
+			e.log.Error("a propagator could not extract, going on without it", "propagator", fmt.Sprintf("%T", p), "panic", v)
+			out = ctx
+		}
+	}()
+	return p.Extract(ctx, h)
 }
 
 // build names what this engine can run: all its flows in their shapes.

@@ -34,6 +34,13 @@ func newWireErrors(user *errcodec.Codec, p *payloads) *wireErrors {
 		errcodec.Sentinel("skald.unknown", ErrUnknown),
 		errcodec.Sentinel("skald.settled", ErrSettled),
 		errcodec.Sentinel("skald.past-pivot", ErrPastPivot),
+		errcodec.Sentinel("skald.compensating", ErrCompensating),
+		errcodec.Sentinel("skald.ended", ErrEnded),
+		errcodec.Sentinel("skald.id", ErrID),
+		errcodec.Sentinel("skald.payload", ErrPayload),
+		errcodec.Sentinel("skald.zero", ErrZero),
+		errcodec.Sentinel("skald.not-dead", ErrNotDead),
+		errcodec.Wrapper("skald.running", encodeRunning, decodeRunning),
 		errcodec.Wrapper("skald.panic", encodePanic, decodePanic),
 		errcodec.Multi("skald.error", w.encodeError, w.decodeError),
 	)
@@ -66,6 +73,15 @@ func encodePanic(enc *msgpack.Encoder, p *step.PanicError) error { return enc.En
 func decodePanic(dec *msgpack.Decoder, cause error) (*step.PanicError, error) {
 	value, err := dec.DecodeString()
 	return step.RestorePanic(value, cause), err
+}
+
+func encodeRunning(enc *msgpack.Encoder, e *RunningError) error {
+	return enc.EncodeMulti(e.SagaID, e.Flow)
+}
+
+func decodeRunning(dec *msgpack.Decoder, cause error) (*RunningError, error) {
+	e := &RunningError{Err: cause}
+	return e, dec.DecodeMulti(&e.SagaID, &e.Flow)
 }
 
 // encodeError writes the fields that are not errors; the codec itself carries what Unwrap gives.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/skald-go/skald/broker"
 	"github.com/skald-go/skald/internal/plan"
 )
 
@@ -20,10 +21,12 @@ func (f Future[T]) ID() string {
 }
 
 // Await blocks until the saga is settled, and gives its output or an *Error. A saga is settled when it is done,
-// undone, or a dead letter; Await of a dead letter that was relayed waits again.
+// undone, or a dead letter; Await of a dead letter that was relayed waits again. Everybody who waits in one process may get the
+// same value: what an output points to is not to be changed.
 //
 // When ctx ends first, the error tells how the saga stands: the *Error with its cause and StateCompensating if the saga
-// goes back already, otherwise a *RunningError. Either way the saga goes on.
+// goes back already, otherwise a *RunningError. Either way the saga goes on. For an ID that nobody has started it is ErrUnknown,
+// and for a saga of another flow, at once, ErrConflict.
 func (f Future[T]) Await(ctx context.Context) (T, error) {
 	if f.h == nil {
 		return zero[T](), zeroFuture("Await")
@@ -53,31 +56,30 @@ func (f Future[T]) Done() <-chan struct{} {
 	if f.h == nil {
 		return nil
 	}
-	return f.h.channel(func(w *waits) *chan struct{} { return &w.done })
+	return f.h.forEver(doneChannel)
 }
 
-// Failed is closed when the saga is undone or a dead letter.
+// Failed is closed when the saga is undone or a dead letter. That of the zero Future is closed.
 func (f Future[T]) Failed() <-chan struct{} {
 	if f.h == nil {
-		return nil
+		c := make(chan struct{})
+		close(c)
+		return c
 	}
-	return f.h.channel(func(w *waits) *chan struct{} { return &w.failed })
+	return f.h.forEver(failedChannel)
 }
 
 // Result gives what Await would, without blocking. It says false as long as this process has not heard how the saga ended;
-// asking makes it listen.
+// asking makes it listen. That a dead letter was relayed is heard by Await only.
 func (f Future[T]) Result() (T, error, bool) {
 	if f.h == nil {
 		return zero[T](), zeroFuture("Result"), true
 	}
-	select {
-	case <-f.h.channel(func(w *waits) *chan struct{} { return &w.settled }):
-	default:
+	f.h.forEver(settledChannel)
+	res := f.h.result()
+	if res == nil {
 		return zero[T](), nil, false
 	}
-	f.h.mu.Lock()
-	res := f.h.res
-	f.h.mu.Unlock()
 	out, err := typedResult[T](res)
 	return out, err, true
 }
@@ -129,30 +131,54 @@ func First[T any](ctx context.Context, futures ...Future[T]) (T, error) {
 	if len(futures) == 0 {
 		return zero[T](), fmt.Errorf("flow: First of no futures: %w", ErrZero)
 	}
-	type answer struct {
-		out T
-		err error
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	answers := make(chan answer, len(futures))
+	handles := make([]*handle, 0, len(futures))
 	for _, f := range futures {
-		go func() {
-			out, err := f.Await(ctx)
-			answers <- answer{out, err}
-		}()
-	}
-	var last answer
-	won := false
-	for range futures {
-		a := <-answers
-		if !won {
-			last = a
+		if f.h == nil {
+			return zero[T](), zeroFuture("First")
 		}
-		if a.err == nil && !won {
-			won = true
-			cancel()
+		handles = append(handles, f.h)
+	}
+	res, err := firstOf(ctx, handles)
+	if err != nil {
+		return zero[T](), err
+	}
+	return typedResult[T](res)
+}
+
+// firstOf waits for all handles at once, on the caller's goroutine.
+func firstOf(ctx context.Context, open []*handle) (res *result, err error) {
+	s := &subscription{ends: true, signal: make(chan struct{}, 1)}
+	for _, h := range open {
+		h.subscribe(s)
+		defer h.unsubscribe(s)
+		h.enter()
+		defer h.exit()
+		if err := h.verify(ctx); err != nil {
+			return nil, err
 		}
 	}
-	return last.out, last.err
+	for {
+		var running []*handle
+		for _, h := range open {
+			now := h.standing(ctx)
+			switch {
+			case now == nil:
+				running = append(running, h)
+				continue
+			case now.err == nil:
+				return now, nil
+			}
+			res = now
+		}
+		if open = running; len(open) == 0 {
+			return res, nil
+		}
+		select {
+		case <-s.signal:
+		case <-ctx.Done():
+			return open[0].gaveUp(ctx.Err())
+		case <-open[0].e.closed:
+			return open[0].gaveUp(broker.ErrClosed)
+		}
+	}
 }

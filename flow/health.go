@@ -36,12 +36,21 @@ func (h *health) failed(p part, err error) {
 	h.errs[p].Store(&err)
 }
 
+// joined says that a new membership begins: what failed in the last one does not count any more.
+func (h *health) joined() {
+	for p := range parts {
+		h.ok(p)
+	}
+}
+
 // Health says what is wrong with the engine at the moment: the broker that does not answer, a part of the engine whose last call
-// failed, or sagas that no living worker takes. nil is healthy. It asks the broker, and blocks as long as that takes or ctx allows.
+// failed, its end, or sagas that no living worker takes. nil is healthy. It asks the broker, and blocks as long as that takes or ctx allows.
 func (e *Engine) Health(ctx context.Context) error {
+	if e.isZero() {
+		return fmt.Errorf("flow: health: %w", ErrZero)
+	}
 	var errs []error
-	switch e.phase.Load() {
-	case draining, ended:
+	if e.phase.Load() >= draining {
 		errs = append(errs, ErrEnded)
 	}
 	for p := range e.health.errs {

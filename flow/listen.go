@@ -31,22 +31,17 @@ type Alert struct {
 	Kind    AlertKind
 	SagaID  string
 	Flow    string
-	Step    string // of AlertAbandoned
+	Step    string // path, of AlertAbandoned
 	Started time.Time
 	Headers Headers
 }
 
 // deadLetter logs and tells that r's saga is a dead letter.
 func (e *Engine) deadLetter(ctx context.Context, r *run, h Headers, err error) {
-	failed, ok := err.(*Error)
-	if !ok {
-		failed = &Error{SagaID: r.id, Flow: r.def.Name, State: StateDeadLetter, Cause: err}
-	}
 	e.log.ErrorContext(ctx, "saga is a dead letter: relay, skip or settle it", "saga", r.id, "flow", r.def.Name, "error", err)
 	if e.opts.OnDeadLetter != nil {
-		e.guard(ctx, "OnDeadLetter", func() {
-			e.opts.OnDeadLetter(ctx, DeadLetter{SagaID: r.id, Flow: r.def.Name, Err: failed, Headers: h})
-		})
+		d := DeadLetter{SagaID: r.id, Flow: r.def.Name, Err: asError(r.id, r.def.Name, StateDeadLetter, err), Headers: h}
+		e.tell(ctx, "OnDeadLetter", func() { e.opts.OnDeadLetter(ctx, d) })
 	}
 }
 
@@ -55,47 +50,42 @@ func (r *run) alert(entries []broker.Entry) {
 	for _, entry := range entries {
 		switch saga.FactKind(entry.Data[0]) {
 		case saga.Late:
-			r.e.alert(r, Alert{Kind: AlertDeadline})
+			r.tellAlert("deadline passed, but the saga can only go forward", Alert{Kind: AlertDeadline})
 		case saga.Slow:
-			r.e.alert(r, Alert{Kind: AlertSlow})
+			r.tellAlert("saga takes longer than it should", Alert{Kind: AlertSlow})
 		}
 	}
 }
 
-// abandoned logs and tells of an attempt that nobody waits for any more.
-func (e *Engine) abandoned(r *run, a *attempt) {
-	e.log.WarnContext(a, "attempt did not return after its context had ended", "saga", r.id, "flow", r.def.Name,
-		"step", a.info.Path, "attempt", a.info.Attempt, "undo", a.info.Undo)
-	if e.opts.OnAlert != nil {
-		e.tell(a.run.base, Alert{Kind: AlertAbandoned, SagaID: r.id, Flow: r.def.Name, Step: a.info.Path, Headers: a.info.Headers})
-	}
+// alertAbandoned tells of an attempt that nobody waits for any more. It was logged when that was decided.
+func (r *run) alertAbandoned(a *attempt) {
+	r.tellAlert("", Alert{Kind: AlertAbandoned, Step: a.info.Path})
 }
 
-func (e *Engine) alert(r *run, a Alert) {
+func (r *run) tellAlert(message string, a Alert) {
 	header := r.m.Header()
 	a.SagaID, a.Flow, a.Started, a.Headers = r.id, r.def.Name, header.Started, header.Headers
-	e.log.WarnContext(r.base, "saga takes long", "saga", r.id, "flow", r.def.Name, "kind", a.Kind, "started", a.Started)
-	if e.opts.OnAlert != nil {
-		e.tell(r.base, a)
+	if message != "" {
+		r.e.log.WarnContext(r.base, message, "saga", r.id, "flow", r.def.Name, "started", a.Started)
+	}
+	if listen, ctx := r.e.opts.OnAlert, r.base; listen != nil {
+		r.e.tell(ctx, "OnAlert", func() { listen(ctx, a) })
 	}
 }
 
-func (e *Engine) tell(ctx context.Context, a Alert) {
-	e.guard(ctx, "OnAlert", func() { e.opts.OnAlert(ctx, a) })
-}
-
-// guard keeps a listener's panic from ending the process.
-func (e *Engine) guard(ctx context.Context, name string, listen func()) {
-	defer func() {
-		if p := recover(); p != nil {
-			e.log.ErrorContext(ctx, "a listener panicked", "listener", name, "panic", p)
-		}
-	}()
-	listen()
+// tell calls a listener on a goroutine of the pool, so that it holds up no saga. Its panic does not end the process.
+func (e *Engine) tell(ctx context.Context, name string, listener func()) {
+	e.submit(task{listen: func() {
+		defer func() {
+			if p := recover(); p != nil {
+				e.log.ErrorContext(ctx, "a listener panicked", "listener", name, "panic", p)
+			}
+		}()
+		listener()
+	}})
 }
 
 // logPanic keeps the stack of a step that panicked where a person finds it; only the text travels.
 func (r *run) logPanic(a *attempt) {
-	r.e.log.ErrorContext(a, "step panicked", "saga", r.id, "flow", r.def.Name, "step", a.info.Path,
-		"attempt", a.info.Attempt, "undo", a.info.Undo, "error", a.failed, "stack", stackOf(a.failed))
+	r.e.log.ErrorContext(a, "step panicked", append(a.attrs(), "error", a.failed, "stack", stackOf(a.failed))...)
 }

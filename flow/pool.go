@@ -5,22 +5,25 @@ import (
 	"time"
 )
 
-// pool runs tasks on goroutines that are used again, the last one that became idle first: its stack
-// is warm and has grown. Beyond the limit tasks wait in line.
+// pool runs tasks on goroutines that are used again, the last one that became idle first: its stack is
+// warm and has grown. Attempts beyond the limit wait in line. Nothing else waits: a saga can be cancelled
+// and given back while every attempt is stuck.
 type pool struct {
-	limit  int
+	limit  int // of attempts that run at once
 	mu     sync.Mutex
 	idle   []*hand
-	queue  []task
-	count  int
+	line   []task // attempts beyond the limit, first come first served
+	busy   int    // attempts that run
+	hands  int    // goroutines
 	closed bool
-	ended  sync.WaitGroup
+	ended  chan struct{} // closed when the pool is closed and its last goroutine has ended
 }
 
-// task is a saga to be driven, or an attempt of it to be made.
+// task is a saga to be driven, an attempt of it to be made, or a listener to be called.
 type task struct {
 	run     *run
-	attempt *attempt // nil: drive
+	attempt *attempt
+	listen  func()
 }
 
 // hand is one goroutine of a pool.
@@ -28,47 +31,107 @@ type hand struct {
 	pool  *pool
 	tasks chan task
 	clock clock
+	now   *attempt // that it makes
 }
 
 // maxIdle is how many goroutines wait for work at most.
 const maxIdle = 256
 
-// submit gives t to an idle goroutine, to a new one, or to the line. After close it does nothing, and says so.
+func newPool(limit int) *pool { return &pool{limit: limit, ended: make(chan struct{})} }
+
+// submit gives t to an idle goroutine or to a new one, or an attempt to the line. After close it does nothing,
+// and says so.
 func (p *pool) submit(t task) bool {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
 		return false
 	}
+	if t.attempt != nil && !p.admit(t) {
+		p.mu.Unlock()
+		return true
+	}
+	p.start(t)
+	return true
+}
+
+// enter says whether the caller may make the attempt now. If not, another goroutine makes it when it is its turn.
+func (p *pool) enter(r *run, a *attempt) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.admit(task{run: r, attempt: a})
+}
+
+// admit takes one of the places for attempts, or puts t into the line. p is locked.
+func (p *pool) admit(t task) bool {
+	if p.busy < p.limit {
+		p.busy++
+		return true
+	}
+	p.line = append(p.line, t)
+	return false
+}
+
+// leave gives the place of an attempt that was made to the next in line.
+func (p *pool) leave() {
+	p.mu.Lock()
+	for len(p.line) > 0 && !p.closed {
+		t := p.line[0]
+		p.line[0] = task{}
+		p.line = p.line[1:]
+		if !t.attempt.isWithdrawn() {
+			p.start(t)
+			return
+		}
+	}
+	p.busy--
+	p.mu.Unlock()
+}
+
+// start finds a goroutine for t. p is locked before, and not any more after.
+func (p *pool) start(t task) {
 	if n := len(p.idle); n > 0 {
 		h := p.idle[n-1]
 		p.idle = p.idle[:n-1]
 		p.mu.Unlock()
 		h.tasks <- t
-		return true
+		return
 	}
-	if p.count >= p.limit {
-		p.queue = append(p.queue, t)
-		p.mu.Unlock()
-		return true
-	}
-	p.count++
-	p.ended.Add(1)
+	p.hands++
 	p.mu.Unlock()
+	p.hire(t)
+}
+
+func (p *pool) hire(t task) {
 	h := &hand{pool: p, tasks: make(chan task, 1)}
 	go h.work(t)
-	return true
 }
 
 func (h *hand) work(t task) {
-	defer h.pool.ended.Done()
-	defer h.clock.stop()
-	for ok := true; ok; t, ok = h.next() {
-		if t.attempt != nil {
-			t.attempt.runOn(h)
-			t.run.returned(h, t.attempt)
-			continue
+	whole := false
+	defer func() {
+		h.clock.stop()
+		if !whole { // a user's function ended this goroutine: another one reports that
+			h.pool.hire(task{attempt: h.now})
 		}
+	}()
+	for ok := true; ok; t, ok = h.next() {
+		h.do(t)
+	}
+	whole = true
+}
+
+func (h *hand) do(t task) {
+	switch {
+	case t.listen != nil:
+		t.listen()
+	case t.attempt != nil:
+		t.attempt.due = time.Now().Add(t.attempt.what.Spec.Timeout)
+		t.attempt.runOn(h)
+		if t.attempt.run.report(t.attempt) {
+			t.attempt.run.drive(h)
+		}
+	case t.run != nil:
 		t.run.drive(h)
 	}
 }
@@ -77,15 +140,8 @@ func (h *hand) work(t task) {
 func (h *hand) next() (task, bool) {
 	p := h.pool
 	p.mu.Lock()
-	if len(p.queue) > 0 {
-		t := p.queue[0]
-		p.queue[0] = task{}
-		p.queue = p.queue[1:]
-		p.mu.Unlock()
-		return t, true
-	}
 	if p.closed || len(p.idle) >= maxIdle {
-		p.count--
+		p.dismiss()
 		p.mu.Unlock()
 		return task{}, false
 	}
@@ -95,29 +151,35 @@ func (h *hand) next() (task, bool) {
 	return t, ok
 }
 
-// close ends the idle goroutines; the others end when they are idle. Tasks in line are dropped.
+// dismiss counts a goroutine that ends. p is locked.
+func (p *pool) dismiss() {
+	p.hands--
+	if p.closed && p.hands == 0 {
+		close(p.ended)
+	}
+}
+
+// close ends the idle goroutines; the others end when they are idle. Attempts in line are not made.
 func (p *pool) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
 	for _, h := range p.idle {
 		close(h.tasks)
-		p.count--
+		p.hands--
 	}
-	p.idle, p.queue = nil, nil
+	p.idle, p.line = nil, nil
+	if p.hands == 0 {
+		close(p.ended)
+	}
 }
 
-// wait blocks until all goroutines have ended, or for d, and says whether they have.
+// wait blocks until all goroutines have ended after close, or for d, and says whether they have.
 func (p *pool) wait(d time.Duration) bool {
-	ended := make(chan struct{})
-	go func() {
-		p.ended.Wait()
-		close(ended)
-	}()
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
-	case <-ended:
+	case <-p.ended:
 		return true
 	case <-t.C:
 		return false

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,7 +34,8 @@ func (f Future[T]) Progress(ctx context.Context) <-chan Event {
 		close(events)
 		return events
 	}
-	s := f.h.subscribe()
+	s := &subscription{signal: make(chan struct{}, 1), next: 1}
+	f.h.subscribe(s)
 	go func() {
 		defer close(events)
 		defer f.h.unsubscribe(s)
@@ -42,30 +44,26 @@ func (f Future[T]) Progress(ctx context.Context) <-chan Event {
 	return events
 }
 
-// subscription collects the events of a saga that this process commits.
+// subscription collects the events of a saga that this process commits, or only hears of the end of sagas.
 type subscription struct {
+	ends   bool // only that
 	mu     sync.Mutex
 	queue  []Event
 	signal chan struct{}
 	next   int // Seq that its reader wants
 }
 
-func (h *handle) subscribe() *subscription {
-	s := &subscription{signal: make(chan struct{}, 1), next: 1}
+func (h *handle) subscribe(s *subscription) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.subs = append(h.subs, s)
-	return s
 }
 
 func (h *handle) unsubscribe(s *subscription) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for k, other := range h.subs {
-		if other == s {
-			h.subs = append(h.subs[:k:k], h.subs[k+1:]...)
-			return
-		}
+	if k := slices.Index(h.subs, s); k >= 0 {
+		h.subs = slices.Concat(h.subs[:k], h.subs[k+1:])
 	}
 }
 
@@ -102,7 +100,9 @@ func (h *handle) publish(entries []broker.Entry, started time.Time) {
 	}
 	events := h.events(entries, started, from)
 	for _, s := range subs {
-		s.put(events)
+		if !s.ends {
+			s.put(events)
+		}
 	}
 }
 
@@ -127,22 +127,11 @@ func (h *handle) events(entries []broker.Entry, started time.Time, from int) []E
 
 // pump moves events to their reader until the saga is settled or ctx ends.
 func (h *handle) pump(ctx context.Context, s *subscription, events chan<- Event) {
-	h.channel(func(w *waits) *chan struct{} { return &w.settled })
-	pause := followPause
+	h.enter()
+	defer h.exit()
 	h.readStore(ctx, s)
-	for {
-		for _, ev := range s.take() {
-			if ev.Seq < s.next {
-				continue
-			}
-			select {
-			case events <- ev:
-				s.next = ev.Seq + 1
-			case <-ctx.Done():
-				return
-			}
-		}
-		if h.last(ctx, s, events) {
+	for pause := followPause; ; {
+		if !s.send(ctx, events) || h.last(ctx, s, events) {
 			return
 		}
 		t := time.NewTimer(pause)
@@ -152,11 +141,25 @@ func (h *handle) pump(ctx context.Context, s *subscription, events chan<- Event)
 			pause = min(2*pause, maxFollowPause)
 			h.readStore(ctx, s)
 		case <-ctx.Done():
-			t.Stop()
-			return
 		}
 		t.Stop()
 	}
+}
+
+// send gives the reader what it does not have yet. It says false if ctx ended.
+func (s *subscription) send(ctx context.Context, events chan<- Event) bool {
+	for _, ev := range s.take() {
+		if ev.Seq < s.next {
+			continue
+		}
+		select {
+		case events <- ev:
+			s.next = ev.Seq + 1
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return ctx.Err() == nil
 }
 
 // readStore reads what others, or this process before, have recorded.
@@ -168,7 +171,7 @@ func (h *handle) readStore(ctx context.Context, s *subscription) {
 		return
 	}
 	snap, err := h.e.broker.Lookup(ctx, h.id, true)
-	if err != nil || len(snap.Journal) < s.next {
+	if err != nil || h.check(snap) != nil || len(snap.Journal) < s.next {
 		return
 	}
 	header, err := saga.DecodeHeader(snap.Record.Record)
@@ -184,9 +187,7 @@ func (h *handle) readStore(ctx context.Context, s *subscription) {
 
 // last sends the closing event once the saga is settled and everything before was sent.
 func (h *handle) last(ctx context.Context, s *subscription, events chan<- Event) bool {
-	h.mu.Lock()
-	res := h.res
-	h.mu.Unlock()
+	res := h.result()
 	s.mu.Lock()
 	more := len(s.queue) > 0
 	s.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/skald-go/skald/broker"
+	"github.com/skald-go/skald/internal/plan"
 	"github.com/skald-go/skald/internal/saga"
 	"github.com/skald-go/skald/step"
 )
@@ -27,8 +28,9 @@ type run struct {
 
 	driving bool
 	gone    bool // owned no longer: drop everything
-	leaving bool // start no attempts, give back when none runs
-	hurried bool // give back although attempts run
+	gated   bool // may have to wait before it begins: see admitted
+	elder   *run // an earlier run of the same saga, whose attempts may still run
+	heir    *run // the other way round
 	mail    []broker.Event
 	reports []*attempt
 	spare   []*attempt // memory for reports
@@ -41,7 +43,7 @@ type run struct {
 func (r *run) drive(h *hand) {
 	for {
 		a := r.turn()
-		if a == nil {
+		if a == nil || !h.pool.enter(r, a) {
 			return
 		}
 		a.runOn(h)
@@ -76,8 +78,11 @@ func (r *run) turn() *attempt {
 	}
 }
 
-// collect moves the inbox into the machine. It says false if the run is over.
+// collect moves the inbox into the machine. It says false if the run is over, or has to wait.
 func (r *run) collect(now time.Time) bool {
+	if r.record != nil && !r.admitted(now) {
+		return false
+	}
 	r.mu.Lock()
 	gone := r.gone
 	mail, reports := r.mail, r.reports
@@ -91,10 +96,22 @@ func (r *run) collect(now time.Time) bool {
 		return false
 	}
 	for k, a := range reports {
-		r.m.Report(a.what, a.out, a.failed, now)
+		r.take(a, now)
 		reports[k] = nil
 	}
 	return r.read(mail, now)
+}
+
+// take gives the outcome of an attempt to the machine.
+func (r *run) take(a *attempt, now time.Time) {
+	if !a.finished {
+		r.m.Withdraw(a.what, now)
+		return
+	}
+	r.m.Report(a.what, a.out, a.failed, now)
+	if a.late {
+		r.alertAbandoned(a)
+	}
 }
 
 // read gives mail to the machine. Mail that this definition cannot take is for another version of it.
@@ -108,23 +125,47 @@ func (r *run) read(mail []broker.Event, now time.Time) bool {
 	return true
 }
 
+// leaves says that the run is to be given back, and whether at once, although attempts run.
+func (r *run) leaves() (leaves, atOnce bool) {
+	phase, patient := r.e.phase.Load(), r.e.patient.Load()
+	return phase >= draining || patient != nil && patient != r, phase >= leaving
+}
+
 func (r *run) transition(now time.Time) (broker.Transition, bool) {
-	r.mu.Lock()
-	leave := r.hurried || r.leaving && len(r.active) == 0
-	r.mu.Unlock()
+	leaves, atOnce := r.leaves()
+	if leaves {
+		r.withdraw(now)
+	}
 	t, ok := r.m.Transition(now)
-	if leave && (!ok || t.Next == broker.Keep) {
+	if leaves && (!ok || t.Next == broker.Keep) && (atOnce || r.quiet()) {
 		return r.m.GiveBack(now), true
 	}
 	return t, ok
 }
 
+// quiet says that no attempt runs, and none has an outcome that was not collected.
+func (r *run) quiet() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.active) == 0 && len(r.reports) == 0
+}
+
+// withdraw takes back the attempts that still wait for a goroutine.
+func (r *run) withdraw(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.active = slices.DeleteFunc(r.active, func(a *attempt) bool {
+		a.reported = a.withdraw()
+		if a.reported {
+			r.m.Withdraw(a.what, now)
+		}
+		return a.reported
+	})
+}
+
 // launch starts what is to be attempted now, and keeps the last for the caller.
 func (r *run) launch(now time.Time) (last *attempt) {
-	r.mu.Lock()
-	leaving := r.leaving
-	r.mu.Unlock()
-	for !leaving {
+	for leaves, _ := r.leaves(); !leaves; {
 		what, ok := r.m.Next(now)
 		if !ok {
 			break
@@ -157,9 +198,10 @@ func (r *run) rest(last *attempt) bool {
 	if r.m.Recorded() {
 		return false
 	}
+	leaves, atOnce := r.leaves()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.gone || len(r.mail) > 0 || len(r.reports) > 0 || r.hurried || r.leaving && len(r.active) == 0 {
+	if r.gone || len(r.mail) > 0 || len(r.reports) > 0 || leaves && (atOnce || len(r.active) == 0) {
 		return false
 	}
 	r.driving = false
@@ -172,16 +214,16 @@ func (r *run) rest(last *attempt) bool {
 // setWake lets the run be driven again after d.
 func (r *run) setWake(d time.Duration) {
 	if r.wake == nil {
-		r.wake = time.AfterFunc(d, func() { r.prod(func() {}) })
+		r.wake = time.AfterFunc(d, func() { r.prod() })
 		return
 	}
 	r.wake.Reset(d)
 }
 
-// prod puts something into the inbox, and has the run driven if nobody does.
-func (r *run) prod(put func()) {
+// prod puts mail into the inbox, and has the run driven if nobody does.
+func (r *run) prod(mail ...broker.Event) {
 	r.mu.Lock()
-	put()
+	r.mail = append(r.mail, mail...)
 	if r.driving {
 		r.mu.Unlock()
 		return
@@ -194,48 +236,64 @@ func (r *run) prod(put func()) {
 // report puts the outcome of an attempt into the inbox. It says whether the caller now drives.
 func (r *run) report(a *attempt) bool {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if a.reported || r.gone {
+	if a.reported {
+		r.mu.Unlock()
 		return false
 	}
 	a.reported = true
-	for k, other := range r.active {
-		if other == a {
-			r.active = slices.Delete(r.active, k, k+1)
-			break
-		}
+	if k := slices.Index(r.active, a); k >= 0 {
+		r.active = slices.Delete(r.active, k, k+1)
 	}
-	r.reports = append(r.reports, a)
-	if r.driving {
+	if r.gone {
+		r.bequeath()
 		return false
 	}
+	defer r.mu.Unlock()
+	if !r.e.interrupted(a) {
+		r.reports = append(r.reports, a)
+	}
+	drives := !r.driving
 	r.driving = true
-	return true
+	return drives
 }
 
-// returned is what an attempt's own goroutine does when the function has returned.
-func (r *run) returned(h *hand, a *attempt) {
-	if r.report(a) {
-		r.drive(h)
+// interrupted says that an attempt failed because the engine ends: nobody knows what it did, and the next owner of
+// the saga makes it again.
+func (e *Engine) interrupted(a *attempt) bool {
+	if a.failed == nil || e.phase.Load() < hurrying {
+		return false
+	}
+	class, _ := saga.Classify(a.what.Spec, a.failed)
+	return class == plan.Failed
+}
+
+// bequeath lets a later run of the saga begin, once no attempt of this one runs. It unlocks r.
+func (r *run) bequeath() {
+	heir := r.heir
+	if len(r.active) > 0 {
+		heir = nil
+	} else {
+		r.e.elders.CompareAndDelete(r.id, r)
+	}
+	r.mu.Unlock()
+	if heir != nil {
+		heir.prod()
 	}
 }
 
 // abandon reports an attempt that does not return. What it returns later counts no more.
 func (r *run) abandon(a *attempt) {
-	lost := &attempt{run: r, what: a.what, failed: errAbandoned, finished: true}
 	r.mu.Lock()
-	if a.reported || r.gone {
+	k := slices.Index(r.active, a)
+	if a.reported || k < 0 {
 		r.mu.Unlock()
 		return
 	}
 	a.reported = true
-	for k, other := range r.active {
-		if other == a {
-			r.active[k] = lost
-		}
-	}
+	lost := a.abandoned()
+	r.active[k] = lost
 	r.mu.Unlock()
-	r.e.abandoned(r, a)
+	r.e.log.WarnContext(a, "an attempt did not return after its context had ended: nobody waits for it any more", a.attrs()...)
 	if r.report(lost) {
 		r.e.submit(task{run: r})
 	}
@@ -244,15 +302,25 @@ func (r *run) abandon(a *attempt) {
 // cutOff ends the contexts of attempts that are of no use any more.
 func (r *run) cutOff(stopped []saga.Attempt) {
 	for _, s := range stopped {
-		r.mu.Lock()
-		active := append([]*attempt(nil), r.active...)
-		r.mu.Unlock()
-		for _, a := range active {
+		for _, a := range r.running() {
 			if a.what.Is(&s) {
 				a.cutOff(context.Canceled)
 			}
 		}
 	}
+}
+
+func (r *run) cutOffAll() {
+	for _, a := range r.running() {
+		a.cutOff(context.Canceled)
+	}
+}
+
+// running gives the attempts that run or wait for a goroutine.
+func (r *run) running() []*attempt {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.active)
 }
 
 // load makes the machine of a saga that came from the broker. It says false if the saga cannot go on here.
@@ -270,7 +338,7 @@ func (r *run) load(now time.Time) bool {
 	r.m = m
 	r.seq = len(r.record.Journal)
 	r.base = r.e.extract(m.Header().Headers)
-	if n := r.record.Takeovers; n > 0 {
+	if n := saga.Takeovers(r.record); n > 0 {
 		r.e.log.InfoContext(r.base, "saga taken over from a dead worker", "saga", r.id, "flow", r.def.Name, "takeovers", n)
 		if n >= r.e.opts.TakeoverLimit {
 			m.Break(takeoverError(n))
@@ -289,33 +357,33 @@ func (r *run) drop() {
 		return
 	}
 	r.gone = true
-	active := append([]*attempt(nil), r.active...)
 	driving := r.driving
 	r.driving = true // nobody else will
 	r.mu.Unlock()
-	for _, a := range active {
-		a.cutOff(context.Canceled)
-	}
+	r.cutOffAll()
 	if !driving {
 		r.close()
 	}
 }
 
-// close ends the run. The caller holds the driver's role, and keeps it for ever.
+// close ends the run, and cuts off what still runs. The caller holds the driver's role, and keeps it for ever.
 func (r *run) close() {
-	r.e.table.remove(r)
 	r.mu.Lock()
 	r.gone = true
-	r.mail, r.reports, r.record = nil, nil, nil
+	r.mail, r.reports, r.record, r.elder = nil, nil, nil, nil
+	if len(r.active) > 0 {
+		r.e.elders.Store(r.id, r)
+	}
 	if r.wake != nil {
 		r.wake.Stop()
 	}
 	m := r.m
 	r.m = nil
 	r.mu.Unlock()
+	r.cutOffAll()
 	if m != nil {
 		m.Release()
 	}
-	r.e.freed()
+	r.e.removed(r)
 	r.detach()
 }

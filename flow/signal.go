@@ -3,7 +3,10 @@ package flow
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -15,20 +18,23 @@ import (
 // SendOption changes how a signal is sent.
 type SendOption func(*broker.Event)
 
-// SignalID names a signal, so that sending it again has no effect. Without it every Send is another signal.
+// SignalID names a signal, so that sending it again has no effect, whatever its value. Without it every Send is another
+// signal. It is 1 to 255 bytes of printable text.
 func SignalID(id string) SendOption {
-	return func(ev *broker.Event) { ev.ID = "signal-" + id }
+	return func(ev *broker.Event) { ev.ID = signalPrefix + id }
 }
+
+const signalPrefix = "signal-"
 
 // Send gives the signal to a saga, and returns when that is durable. It may come before the saga waits for it, and before
 // the saga is started: then it is kept for some time, as the broker's options say. ErrSettled says that the saga has
 // ended.
 func (s Signal[S]) Send(ctx context.Context, e *Engine, sagaID string, value S, opts ...SendOption) error {
-	if s.letter == nil || e == nil || e.broker == nil {
+	if s.letter == nil || e.isZero() {
 		return fmt.Errorf("flow: send a signal to saga %q: %w", sagaID, ErrZero)
 	}
-	what := fmt.Sprintf("flow: send signal %q to saga %q", s.name, sagaID)
-	if err := checkSagaID(sagaID); err != nil {
+	what := fmt.Sprintf("flow: send signal %q to saga %.80q", s.name, sagaID)
+	if err := checkText(sagaID, 16*plan.MaxName); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	data, err := e.payloads.Append(nil, s.letter, value)
@@ -38,9 +44,12 @@ func (s Signal[S]) Send(ctx context.Context, e *Engine, sagaID string, value S, 
 	if len(data) > e.opts.MaxPayload {
 		return fmt.Errorf("%s: %w: it has %d bytes, Options.MaxPayload is %d", what, ErrTooLarge, len(data), e.opts.MaxPayload)
 	}
-	ev := broker.Event{ID: "signal-" + uuid.NewString(), Kind: saga.EventSignal, Name: s.name, Data: data, At: time.Now()}
+	ev := broker.Event{ID: signalPrefix + uuid.NewString(), Kind: saga.EventSignal, Name: s.name, Data: data, At: time.Now()}
 	for _, opt := range opts {
 		opt(&ev)
+	}
+	if err := checkText(ev.ID[len(signalPrefix):], plan.MaxName); err != nil {
+		return fmt.Errorf("%s: the SignalID: %w", what, err)
 	}
 	if err := e.deliver(ctx, sagaID, ev); err != nil {
 		return fmt.Errorf("%s: %w", what, translate(err))
@@ -48,10 +57,14 @@ func (s Signal[S]) Send(ctx context.Context, e *Engine, sagaID string, value S, 
 	return nil
 }
 
-// checkSagaID accepts what users name sagas, and what the engine names children.
-func checkSagaID(id string) error {
-	if id == "" || len(id) > 16*plan.MaxName {
+// checkText accepts IDs as users and engines make them: those of children are paths.
+func checkText(id string, longest int) error {
+	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
+	switch {
+	case id == "", len(id) > longest:
 		return fmt.Errorf("%w: it has %d bytes", ErrID, len(id))
+	case !utf8.ValidString(id), strings.ContainsFunc(id, unprintable):
+		return fmt.Errorf("%w: it cannot be printed", ErrID)
 	}
 	return nil
 }

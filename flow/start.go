@@ -53,9 +53,9 @@ func (s *starting) set(key, value string) {
 func (f Flow[I, O]) Start(ctx context.Context, e *Engine, in I, opts ...StartOption) (Future[O], error) {
 	def, err := f.definition()
 	if err != nil {
-		return Future[O]{}, fmt.Errorf("flow: start: %w", err)
+		return Future[O]{}, fmt.Errorf("flow: start: %w: %w", ErrZero, err)
 	}
-	if e == nil || e.broker == nil {
+	if e.isZero() {
 		return Future[O]{}, fmt.Errorf("flow: start a saga of %q on an Engine that NewEngine did not make: %w", def.Name, ErrZero)
 	}
 	h, err := e.start(ctx, def, in, opts)
@@ -65,17 +65,14 @@ func (f Flow[I, O]) Start(ctx context.Context, e *Engine, in I, opts ...StartOpt
 	return Future[O]{h}, nil
 }
 
-// Attach gives the Future of a saga that anyone started, in any process. It does not look whether there is one: waiting
-// for a saga that does not exist ends with the caller's context.
+// Attach gives the Future of a saga that anyone started, in any process. It does not look whether there is one: that may
+// still be started, and waiting for it until then ends with the caller's context.
 func (f Flow[I, O]) Attach(e *Engine, id string) Future[O] {
 	def, err := f.definition()
-	if err != nil || e == nil || e.broker == nil {
+	if err != nil || e.isZero() {
 		return Future[O]{}
 	}
-	if r := e.table.get(id); r != nil {
-		return Future[O]{&r.handle}
-	}
-	return Future[O]{&handle{e: e, id: id, def: def}}
+	return Future[O]{e.attached(id, def, false)}
 }
 
 func (e *Engine) start(ctx context.Context, def *plan.Def, in any, opts []StartOption) (*handle, error) {
@@ -131,41 +128,61 @@ func (e *Engine) startAs(ctx context.Context, def *plan.Def, in any, s *startBuf
 	}
 	header := saga.Header{Started: time.Now(), Headers: s.headers}
 	spec := broker.Start{ID: s.id, Served: broker.Served{Flow: def.Name, Version: def.Version()}}
-	var err error
-	if s.input, spec.Digest, err = e.payloads.AppendDigest(s.input[:0], def.Root.In, in); err != nil {
-		return nil, fmt.Errorf("%w: encode the input, a %v: %w", ErrPayload, def.Root.In, err)
+	if err := e.encodeStart(s, &spec, &header, def.Root.In, in); err != nil {
+		return nil, err
 	}
-	if n := len(s.input); n > e.opts.MaxPayload {
-		return nil, fmt.Errorf("%w: the input has %d bytes, Options.MaxPayload is %d", ErrTooLarge, n, e.opts.MaxPayload)
-	}
-	header.Input = s.input
-	s.record = header.Append(s.record[:0])
-	spec.Record = s.record
 	if r := e.localRun(spec, def); r != nil {
 		return e.startHere(ctx, r, spec, header, in)
 	}
 	return e.startAway(ctx, spec, def)
 }
 
+// encodeStart fills in what the broker is to store.
+func (e *Engine) encodeStart(s *startBuffer, spec *broker.Start, header *saga.Header, t *plan.Type, in any) (err error) {
+	if s.input, spec.Digest, err = e.payloads.AppendDigest(s.input[:0], t, in); err != nil {
+		return fmt.Errorf("%w: encode the input, a %v: %w", ErrPayload, t, err)
+	}
+	if n := len(s.input); n > e.opts.MaxPayload {
+		return fmt.Errorf("%w: the input has %d bytes, Options.MaxPayload is %d", ErrTooLarge, n, e.opts.MaxPayload)
+	}
+	header.Input = s.input
+	s.record = header.Append(s.record[:0])
+	if n, most := len(s.record), e.opts.MaxRecord-e.opts.MaxRecord/4; n > most {
+		return fmt.Errorf("%w: input and headers have %d bytes, of Options.MaxRecord they may have %d", ErrTooLarge, n, most)
+	}
+	spec.Record = s.record
+	return nil
+}
+
 // localRun gives a run for a saga that this engine may own at once, or nil.
 func (e *Engine) localRun(spec broker.Start, def *plan.Def) *run {
-	m := e.member.Load()
-	if m == nil || e.phase.Load() != running || int(e.table.count.Load()) >= e.opts.Concurrency {
+	m, s := e.member.Load(), e.servedAs(spec.Served)
+	if m == nil || s == nil || !sameTypes(s.def, def) || e.phase.Load() != running || e.patient.Load() != nil {
 		return nil
 	}
-	s := e.servedAs(spec.Served)
-	if s == nil {
-		return nil
-	}
-	r := &run{member: m, served: s, base: e.work, driving: true}
+	r := &run{member: m, served: s, base: context.Background(), driving: true}
 	r.handle = handle{e: e, id: spec.ID, def: s.def, local: true}
-	if !e.table.add(r) {
+	if !e.table.add(r, e.opts.Concurrency-e.reserved()) {
 		return nil
 	}
 	return r
 }
 
+// sameTypes says that a value of one definition can be handed to the other as it is.
+func sameTypes(a, b *plan.Def) bool {
+	return a == b || a.Root.In.Go == b.Root.In.Go && a.Root.Out.Go == b.Root.Out.Go
+}
+
+// startHere starts a saga that this engine owns at once.
 func (e *Engine) startHere(ctx context.Context, r *run, spec broker.Start, header saga.Header, in any) (*handle, error) {
+	if t := r.def.Root.In; t.Shared { // the caller may go on changing what it passed
+		own, err := e.payloads.Decode(t, header.Input)
+		if err != nil {
+			r.close()
+			return nil, fmt.Errorf("%w: the input, a %v, cannot be read back: %w", ErrPayload, t, err)
+		}
+		in = own
+	}
 	spec.By = r.member.worker
 	started, err := e.startUntil(ctx, spec)
 	if err != nil || !started.Owned {
@@ -173,7 +190,7 @@ func (e *Engine) startHere(ctx context.Context, r *run, spec broker.Start, heade
 		if err != nil {
 			return nil, err
 		}
-		return e.attached(spec, r.def), nil
+		return e.attached(spec.ID, r.def, true), nil
 	}
 	r.m = saga.New(&e.env, r.served.prog, r.id, header, in)
 	r.base = e.extract(header.Headers)
@@ -189,30 +206,52 @@ func (e *Engine) startAway(ctx context.Context, spec broker.Start, def *plan.Def
 	if _, err := e.startUntil(ctx, spec); err != nil {
 		return nil, err
 	}
-	return e.attached(spec, def), nil
+	return e.attached(spec.ID, def, true), nil
 }
 
-func (e *Engine) attached(spec broker.Start, def *plan.Def) *handle {
-	if r := e.table.get(spec.ID); r != nil {
+// attached gives the handle of the run in this process, if there is one for this definition, or a new one. known says that
+// the saga is certainly one of def.
+func (e *Engine) attached(id string, def *plan.Def, known bool) *handle {
+	if r := e.table.get(id); r != nil && r.def.Name == def.Name && sameTypes(r.def, def) {
 		return &r.handle
 	}
-	return &handle{e: e, id: spec.ID, def: def}
+	return &handle{e: e, id: id, def: def, known: known}
 }
 
 // startUntil repeats a start until the broker has said yes or no.
-func (e *Engine) startUntil(ctx context.Context, spec broker.Start) (broker.Started, error) {
-	started, err := e.broker.Start(ctx, spec)
-	for pause := pauses(); err != nil && !final(err) && pause.wait(ctx); {
+func (e *Engine) startUntil(ctx context.Context, spec broker.Start) (started broker.Started, err error) {
+	err = insist(ctx, func() error {
 		started, err = e.broker.Start(ctx, spec)
-	}
+		return err
+	})
 	return started, err
 }
 
 // deliver repeats a delivery until the broker has said yes or no.
 func (e *Engine) deliver(ctx context.Context, id string, ev broker.Event) error {
-	err := e.broker.Deliver(ctx, id, ev)
-	for pause := pauses(); err != nil && !final(err) && pause.wait(ctx); {
-		err = e.broker.Deliver(ctx, id, ev)
+	return insist(ctx, func() error { return e.broker.Deliver(ctx, id, ev) })
+}
+
+// lookup repeats a read until the broker has answered. It reads no journal.
+func (e *Engine) lookup(ctx context.Context, id string) (s broker.Snapshot, err error) {
+	err = insist(ctx, func() error {
+		s, err = e.broker.Lookup(ctx, id, false)
+		return err
+	})
+	return s, err
+}
+
+// insist repeats a call until the broker has said yes or no, or ctx ends.
+func insist(ctx context.Context, call func() error) error {
+	err := call()
+	for pause := pauses(); err != nil && !final(err); err = call() {
+		if ctx.Err() == nil && pause.wait(ctx) {
+			continue
+		}
+		if errors.Is(err, ctx.Err()) {
+			return err
+		}
+		return fmt.Errorf("%w: %w", ctx.Err(), err)
 	}
 	return err
 }

@@ -25,8 +25,10 @@ type Snapshot struct {
 	Owner    string    // name of the engine that runs it
 	Stranded bool      // no living worker takes it
 	Headers  Headers
-	Err      error        // why it goes back, is undone, or is a dead letter
+	Err      error        // why it goes back, is undone, or is a dead letter; or why its steps cannot be told
 	Steps    []StepStatus // what it has come to, in order; empty if the record is gone, or the flow is not known here
+	// Decisions are what persons decided about it, in order.
+	Decisions []Decision
 }
 
 // StepStatus is how one step, wait, delay or child of a saga stands.
@@ -48,6 +50,9 @@ type Filter struct {
 
 // Snapshot reads how a saga stands. ErrUnknown if there is none. The steps are told only of flows that this engine serves.
 func (e *Engine) Snapshot(ctx context.Context, id string) (Snapshot, error) {
+	if e.isZero() {
+		return Snapshot{}, fmt.Errorf("flow: snapshot of saga %q: %w", id, ErrZero)
+	}
 	s, err := e.broker.Lookup(ctx, id, true)
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("flow: snapshot of saga %q: %w", id, translate(err))
@@ -63,6 +68,10 @@ func (e *Engine) Snapshot(ctx context.Context, id string) (Snapshot, error) {
 // seen. After an error, which comes as the second value, it ends.
 func (e *Engine) List(ctx context.Context, f Filter) iter.Seq2[Snapshot, error] {
 	return func(yield func(Snapshot, error) bool) {
+		if e.isZero() {
+			yield(Snapshot{}, fmt.Errorf("flow: list sagas: %w", ErrZero))
+			return
+		}
 		filter := broker.Filter{Flow: f.Flow, After: f.After}
 		if f.State == StateDeadLetter {
 			filter.State = broker.Buried
@@ -92,13 +101,28 @@ func (e *Engine) snapshot(s broker.Snapshot) Snapshot {
 	}
 	if header, err := saga.DecodeHeader(s.Record.Record); err == nil {
 		snap.Started, snap.Headers = header.Started, header.Headers
+		snap.addDecisions(s.Journal, header.Started)
 	}
-	switch s.State {
-	case broker.Buried, broker.Held, broker.Finished:
-		res := e.resultOf(nil, s.Outcome)
+	if hasEnded(s) {
+		res := e.resultOf(s.ID, s.Flow, nil, s.Outcome)
 		snap.State, snap.Err = res.state, res.err
 	}
 	return snap
+}
+
+// addDecisions finds what persons decided.
+func (snap *Snapshot) addDecisions(journal []broker.Entry, started time.Time) {
+	kinds := map[saga.FactKind]string{saga.Relayed: "relay", saga.Skipped: "skip", saga.Settled: "settle"}
+	last := ""
+	for _, entry := range journal {
+		f, err := saga.DecodeFact(entry, started)
+		kind := kinds[f.Kind]
+		if err != nil || kind == "" || f.ID == last {
+			continue
+		}
+		last = f.ID
+		snap.Decisions = append(snap.Decisions, Decision{Kind: kind, Path: f.Path, By: By{Who: f.Who, Why: f.Text}, At: f.At})
+	}
 }
 
 func (e *Engine) addSteps(snap *Snapshot, served *served, s broker.Snapshot) {
@@ -119,36 +143,41 @@ func (e *Engine) addSteps(snap *Snapshot, served *served, s broker.Snapshot) {
 	}
 }
 
-// inspect loads a saga as the store has it. The machine is nil if the saga has an outcome.
-func (e *Engine) inspect(ctx context.Context, id string, def *plan.Def) (*saga.Machine, broker.Snapshot, error) {
-	s, err := e.broker.Lookup(ctx, id, true)
-	if err != nil {
-		return nil, s, err
+// resultIn gives the result of a saga that has an outcome, to a caller who expects one of h's flow.
+func (e *Engine) resultIn(h *handle, s broker.Snapshot) result {
+	if err := h.check(s); err != nil {
+		return result{err: err}
 	}
-	switch s.State {
-	case broker.Buried, broker.Held, broker.Finished:
-		return nil, s, nil
-	}
-	m, err := saga.Load(&e.env, e.program(def), &s.Record, time.Now())
-	return m, s, err
+	return e.resultOf(h.id, h.def.Name, h.def.Root.Out, s.Outcome)
 }
 
-// resultOf reads an outcome. Without def the output stays encoded.
-func (e *Engine) resultOf(def *plan.Def, data []byte) result {
+// resultOf reads an outcome. Without out the output stays encoded.
+func (e *Engine) resultOf(id, flow string, out *plan.Type, data []byte) result {
 	o, err := saga.DecodeOutcome(data)
 	if err != nil {
-		return result{state: StateDeadLetter, err: fmt.Errorf("flow: read an outcome: %w", err)}
+		return result{err: fmt.Errorf("flow: the outcome of saga %q of %q cannot be read: %w", id, flow, err)}
 	}
-	return e.result(def, &o)
+	return e.result(id, flow, out, &o)
 }
 
-func (e *Engine) result(def *plan.Def, o *saga.Outcome) result {
+func (e *Engine) result(id, flow string, out *plan.Type, o *saga.Outcome) result {
 	res := result{state: stateOf(o.End)}
 	switch {
 	case o.End != saga.Succeeded:
-		res.err = e.errors.Decode(o.Err)
-	case def != nil:
-		res.out, res.err = e.payloads.Decode(def.Root.Out, o.Value)
+		res.err = asError(id, flow, res.state, e.errors.Decode(o.Err))
+	case out != nil:
+		var err error
+		if res.out, err = e.payloads.Decode(out, o.Value); err != nil {
+			res.err = fmt.Errorf("flow: saga %q of %q is done, but its output cannot be read: %w", id, flow, err)
+		}
 	}
 	return res
+}
+
+// asError gives the error of a saga, also where it cannot be read.
+func asError(id, flow string, state State, err error) *Error {
+	if e, ok := err.(*Error); ok {
+		return e
+	}
+	return &Error{SagaID: id, Flow: flow, State: state, Cause: err}
 }

@@ -35,16 +35,19 @@ func (t *table) get(id string) *run {
 	return s.runs[id]
 }
 
-// add enters r, unless its saga has a run already.
-func (t *table) add(r *run) bool {
+// add enters r, unless its saga has a run already or there are as many as limit.
+func (t *table) add(r *run, limit int) bool {
 	s := &t.shards[t.shard(r.id)]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.runs[r.id] != nil {
 		return false
 	}
+	if t.count.Add(1) > int64(limit) {
+		t.count.Add(-1)
+		return false
+	}
 	s.runs[r.id] = r
-	t.count.Add(1)
 	return true
 }
 
@@ -61,15 +64,16 @@ func (t *table) replace(r *run) (old *run) {
 	return old
 }
 
-// remove takes r out, if it is in.
-func (t *table) remove(r *run) {
+// remove takes r out, and says how many are left, if it was in.
+func (t *table) remove(r *run) (left int, ok bool) {
 	s := &t.shards[t.shard(r.id)]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.runs[r.id] == r {
-		delete(s.runs, r.id)
-		t.count.Add(-1)
+	if s.runs[r.id] != r {
+		return 0, false
 	}
+	delete(s.runs, r.id)
+	return int(t.count.Add(-1)), true
 }
 
 // all gives every run that is in now.
