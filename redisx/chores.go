@@ -1,0 +1,116 @@
+package redisx
+
+import (
+	"context"
+	"sync"
+	"time"
+
+)
+
+// chores are what has to be done now and then, by any broker that has workers: several do no harm.
+type chores struct {
+	once   sync.Once
+	kicked chan struct{} // a saga wakes earlier than was known
+
+	mu   sync.Mutex
+	next time.Time // when the next saga wakes, if that is known; zero: it is not
+}
+
+const (
+	sweepEvery = 400 * time.Millisecond
+	tidyEvery  = time.Minute
+)
+
+// begin starts the chores, once.
+func (c *chores) begin(b *Broker) {
+	c.once.Do(func() { b.spawn(func() { c.run(b) }) })
+}
+
+// due says that a saga wakes at t, if t is not zero.
+func (c *chores) due(t time.Time) {
+	if t.IsZero() {
+		return
+	}
+	c.mu.Lock()
+	sooner := c.next.IsZero() || t.Before(c.next)
+	if sooner {
+		c.next = t
+	}
+	c.mu.Unlock()
+	if sooner {
+		select {
+		case c.kicked <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// wait is for how long there is nothing to do.
+func (c *chores) wait() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.next.IsZero() {
+		return sweepEvery
+	}
+	return max(0, min(sweepEvery, time.Until(c.next.Add(time.Millisecond))))
+}
+
+func (c *chores) run(b *Broker) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var tidied time.Time
+	for {
+		select {
+		case <-c.kicked:
+			timer.Reset(c.wait())
+			continue
+		case <-timer.C:
+		case <-b.ctx.Done():
+			return
+		}
+		if b.hasWorkers() {
+			c.sweep(b)
+			if time.Since(tidied) > tidyEvery {
+				tidied = time.Now()
+				b.part.run(b.ctx, tidyScript) // what fails now is done next time
+			}
+		}
+		timer.Reset(c.wait())
+	}
+}
+
+// sweep does what is due. What fails is done next time.
+func (c *chores) sweep(b *Broker) {
+	c.mu.Lock()
+	c.next = time.Time{}
+	c.mu.Unlock()
+	for more := true; more && b.ctx.Err() == nil; {
+		var wake time.Time
+		var err error
+		if more, wake, err = b.part.sweep(b.ctx, ""); err != nil {
+			return
+		}
+		if !more {
+			c.due(wake)
+		}
+	}
+}
+
+func (b *Broker) hasWorkers() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.workers) > 0
+}
+
+// sweep runs sweep.lua, and tells whether there is more to do and when the next saga wakes, or the zero time.
+func (p *partition) sweep(ctx context.Context, leaving string) (more bool, wake time.Time, err error) {
+	v, err := p.list(ctx, 2, sweepScript, leaving)
+	if err != nil {
+		return false, wake, err
+	}
+	if wait := number(v[1]); wait >= 0 {
+		wake = time.Now().Add(time.Duration(wait) * time.Millisecond)
+	}
+	return number(v[0]) == 1, wake, nil
+}
+

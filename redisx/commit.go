@@ -1,0 +1,87 @@
+package redisx
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/skald-go/skald/broker"
+)
+
+// Commit implements broker.Worker.
+func (w *worker) Commit(ctx context.Context, t broker.Transition) (broker.Ack, error) {
+	ack, err := w.commit(ctx, t)
+	if err != nil {
+		return broker.Ack{}, fmt.Errorf("redisx: commit %q at revision %d: %w", t.ID, t.Rev, err)
+	}
+	return ack, nil
+}
+
+func (w *worker) commit(ctx context.Context, t broker.Transition) (broker.Ack, error) {
+	if err := w.usable(ctx); err != nil {
+		return broker.Ack{}, err
+	}
+	if err := checkTransition(t); err != nil {
+		return broker.Ack{}, err
+	}
+	o := newOp(kindCommit, t.ID, w)
+	o.transition(t, w.member.Build)
+	if err := w.b.part.do(ctx, o); err != nil {
+		return broker.Ack{}, err
+	}
+	defer o.release()
+	ack := broker.Ack{Rev: t.Rev + 1, Owned: t.Next == broker.Keep}
+	switch o.code {
+	case 0:
+	case saysAck:
+		if err := w.readAck(t.ID, values(o.details), &ack); err != nil {
+			return broker.Ack{}, err
+		}
+	case saysFenced:
+		w.die(broker.ErrFenced)
+		return broker.Ack{}, broker.ErrFenced
+	default:
+		w.drop(t.ID)
+		return broker.Ack{}, says(o.code)
+	}
+	if !ack.Owned {
+		w.followUp(t)
+	}
+	return ack, nil
+}
+
+// readAck reads whether the worker still owns a saga, and its mail.
+func (w *worker) readAck(id string, details []any, ack *broker.Ack) error {
+	if len(details) < 2 {
+		return errReply
+	}
+	mail, err := parseMail(values(details[1]))
+	if err != nil {
+		return err
+	}
+	ack.Owned, ack.Mail = number(details[0]) == 1, events(mail)
+	w.told(id, mail)
+	return nil
+}
+
+// followUp does what is to be done after a transition after which the worker has the saga no longer.
+func (w *worker) followUp(t broker.Transition) {
+	head := w.drop(t.ID)
+	switch t.Next {
+	case broker.Finish:
+		w.b.watches.settle(t.ID, func() (broker.Snapshot, bool) {
+			l, _, err := parseLine(string(make([]byte, fixedLength)) + head)
+			if err != nil {
+				return broker.Snapshot{}, false
+			}
+			shot := broker.Snapshot{State: broker.Finished, Since: time.Now(), Outcome: append([]byte(nil), t.Outcome...)}
+			shot.Start, shot.Rev = l.start(t.ID), t.Rev+1
+			return shot, true
+		})
+	case broker.Hold, broker.Bury:
+		w.b.watches.look(t.ID)
+		w.b.chores.due(t.Until)
+	case broker.Park:
+		w.b.chores.due(t.Until)
+	}
+}

@@ -1,0 +1,46 @@
+package redisx
+
+import (
+	"fmt"
+	"strings"
+)
+
+// partitionPrefix begins all keys of a partition. The hash tag keeps them on one node of a cluster.
+func partitionPrefix(namespace string, partition int) string {
+	return fmt.Sprintf("{%s:%02d}:", namespace, partition)
+}
+
+// configKey is the namespace's configuration, fixed at its first use.
+func configKey(namespace string) string { return namespace + ":config" }
+
+// Keys gives the names of all keys that can hold something of a saga, for people who look: its result, its mailbox, and the keys
+// that it shares with other sagas, in which it is a field or a member. The key of an owner's set ends in "*": any worker may own it.
+//
+// What a saga costs in Redis: while it lives, its record, its journal, and about 300 bytes; when it has finished,
+// its outcome and about 250 bytes until Transition.Keep has passed; then nothing.
+func Keys(namespace, id string) []string {
+	if namespace == "" {
+		namespace = defaultNamespace
+	}
+	prefix := partitionPrefix(namespace, 0)
+	return []string{
+		prefix + "r:" + id,  // result
+		prefix + "in:" + id, // mailbox
+		prefix + "m",        // lines of living sagas
+		prefix + "s",        // records
+		prefix + "j",        // journals
+		prefix + "oc",       // outcomes of held and buried sagas
+		prefix + "q:*",      // ready sagas
+		prefix + "o:*",      // IDs that a worker owns
+		prefix + "ml:*",     // owned sagas with news for their worker
+		prefix + "pk",       // parked
+		prefix + "hd",       // held
+		prefix + "dl",       // buried
+		prefix + "em",       // early mail
+	}
+}
+
+// escapeGlob makes a pattern that matches s only.
+func escapeGlob(s string) string {
+	return strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`, `\`, `\\`).Replace(s)
+}

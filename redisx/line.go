@@ -1,0 +1,231 @@
+package redisx
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/skald-go/skald/broker"
+)
+
+// line is what a script knows of a saga: common.lua says how it is laid out.
+type line struct {
+	state     broker.State
+	rev       uint64
+	since     time.Time
+	wake      time.Time
+	takeovers int
+	owner     string
+	head      string
+	served    broker.Served
+	rejected  []string
+	digest    [32]byte
+	parent    string
+}
+
+const (
+	fixedLength = 1 + 1 + 6 + 6 + 6 + 2 + 4 + 4 + 2*workerLength
+	laneAt      = 32 + nodeLength // in a head
+)
+
+var errLine = errors.New("what the server stores of the saga makes no sense")
+
+// parseLine reads a line, and gives what comes after it.
+func parseLine(s string) (l line, rest string, err error) {
+	if len(s) < fixedLength+laneAt+4 {
+		return l, "", errLine
+	}
+	l.state = broker.State(s[0])
+	l.rev = parse48(s[2:])
+	l.since = time.UnixMilli(int64(parse48(s[8:])))
+	if wake := parse48(s[14:]); wake > 0 {
+		l.wake = time.UnixMilli(int64(wake))
+	}
+	l.takeovers = int(parseUint(s[20:22]))
+	l.owner = strings.TrimSpace(s[30 : 30+workerLength])
+	head := s[fixedLength:]
+	copy(l.digest[:], head)
+	lane, after, ok := cutText(head[laneAt:])
+	if !ok {
+		return l, "", errLine
+	}
+	if l.parent, rest, ok = cutText(after); !ok {
+		return l, "", errLine
+	}
+	l.head = head[:len(head)-len(rest)]
+	l.served, l.rejected, err = parseLane(lane)
+	return l, rest, err
+}
+
+// start gives the saga's start, without its record.
+func (l line) start(id string) broker.Start {
+	return broker.Start{ID: id, Served: l.served, Digest: l.digest, Parent: l.parent}
+}
+
+// appendHead writes what does not change of a saga's line.
+func appendHead(b []byte, s broker.Start, node string) []byte {
+	b = append(b, s.Digest[:]...)
+	b = append(b, node...)
+	at := len(b)
+	b = append(b, 0, 0)
+	b = appendServed(b, s.Served)
+	binary.BigEndian.PutUint16(b[at:], uint16(len(b)-at-2))
+	return appendText(b, s.Parent)
+}
+
+func appendServed(b []byte, s broker.Served) []byte {
+	b = append(append(b, s.Flow...), '@')
+	return strconv.AppendInt(b, int64(s.Version), 10)
+}
+
+// parseLane reads the name of a lane: the flow, its version, and the builds that have rejected what is in it.
+func parseLane(lane string) (broker.Served, []string, error) {
+	name, builds, some := strings.Cut(lane, "\x00")
+	at := strings.LastIndexByte(name, '@')
+	if at < 0 {
+		return broker.Served{}, nil, errLine
+	}
+	version, err := strconv.Atoi(name[at+1:])
+	if err != nil {
+		return broker.Served{}, nil, fmt.Errorf("%w: %w", errLine, err)
+	}
+	served := broker.Served{Flow: name[:at], Version: version}
+	if !some {
+		return served, nil, nil
+	}
+	return served, strings.Split(builds, "\x00"), nil
+}
+
+// appendEvent writes an event without its ID, which is the name of the field that it is in.
+func appendEvent(b []byte, ev broker.Event) []byte {
+	b = appendText(b, ev.Kind)
+	b = appendText(b, ev.Name)
+	b = binary.BigEndian.AppendUint64(b, uint64(ev.At.Unix()))
+	b = binary.BigEndian.AppendUint32(b, uint32(ev.At.Nanosecond()))
+	return append(b, ev.Data...)
+}
+
+// numbered is an event with its place in the order of delivery.
+type numbered struct {
+	broker.Event
+	seq uint64
+}
+
+// parseMail reads events: pairs of an ID and a body that begins with its number.
+func parseMail(pairs []any) ([]numbered, error) {
+	var mail []numbered
+	for i := 0; i+1 < len(pairs); i += 2 {
+		ev, err := parseEvent(text(pairs[i+1]))
+		if err != nil {
+			return nil, err
+		}
+		ev.ID = text(pairs[i])
+		mail = append(mail, ev)
+	}
+	slices.SortFunc(mail, func(x, y numbered) int { return cmp.Compare(x.seq, y.seq) })
+	return mail, nil
+}
+
+func parseEvent(body string) (ev numbered, err error) {
+	if len(body) < 4 {
+		return ev, errLine
+	}
+	ev.seq = parseUint(body[:4])
+	kind, rest, ok := cutText(body[4:])
+	if !ok {
+		return ev, errLine
+	}
+	name, rest, ok := cutText(rest)
+	if !ok || len(rest) < 12 {
+		return ev, errLine
+	}
+	ev.Kind, ev.Name = kind, name
+	ev.At = time.Unix(int64(parseUint(rest[:8])), int64(parseUint(rest[8:12]))).UTC()
+	if rest = rest[12:]; rest != "" {
+		ev.Data = []byte(rest)
+	}
+	return ev, nil
+}
+
+// events drops the numbers.
+func events(mail []numbered) []broker.Event {
+	if len(mail) == 0 {
+		return nil
+	}
+	plain := make([]broker.Event, len(mail))
+	for i := range mail {
+		plain[i] = mail[i].Event
+	}
+	return plain
+}
+
+// appendEntries writes what a transition appends to a journal.
+func appendEntries(b []byte, entries []broker.Entry) []byte {
+	for _, e := range entries {
+		b = appendText(b, e.Path)
+		b = binary.BigEndian.AppendUint32(b, uint32(len(e.Data)))
+		b = append(b, e.Data...)
+	}
+	return b
+}
+
+// parseJournal reads all that transitions have appended.
+func parseJournal(chunks []any) ([]broker.Entry, error) {
+	var journal []broker.Entry
+	for _, chunk := range chunks {
+		for rest := text(chunk); rest != ""; {
+			path, after, ok := cutText(rest)
+			if !ok || len(after) < 4 {
+				return nil, errLine
+			}
+			size := parseUint(after[:4])
+			if uint64(len(after)-4) < size {
+				return nil, errLine
+			}
+			journal = append(journal, broker.Entry{Path: path, Data: []byte(after[4 : 4+size])})
+			rest = after[4+size:]
+		}
+	}
+	return journal, nil
+}
+
+func appendText(b []byte, s string) []byte {
+	b = binary.BigEndian.AppendUint16(b, uint16(len(s)))
+	return append(b, s...)
+}
+
+// appendBlob is appendText for what can be long.
+func appendBlob(b, data []byte) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(len(data)))
+	return append(b, data...)
+}
+
+func append48(b []byte, n uint64) []byte {
+	b = binary.BigEndian.AppendUint16(b, uint16(n>>32))
+	return binary.BigEndian.AppendUint32(b, uint32(n))
+}
+
+func cutText(s string) (head, rest string, ok bool) {
+	if len(s) < 2 {
+		return "", "", false
+	}
+	size := int(s[0])<<8 | int(s[1])
+	if len(s) < 2+size {
+		return "", "", false
+	}
+	return s[2 : 2+size], s[2+size:], true
+}
+
+func parse48(s string) uint64 { return parseUint(s[:6]) }
+
+func parseUint(s string) (n uint64) {
+	for i := range len(s) {
+		n = n<<8 | uint64(s[i])
+	}
+	return n
+}

@@ -1,0 +1,162 @@
+package redisx
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/skald-go/skald/broker"
+)
+
+const (
+	scanned = 1000 // keys or fields that the server looks at for one answer
+	looked  = 100  // sagas that are read at once
+)
+
+// List implements broker.Broker. It reads the names of all sagas that f may select before it gives the first: it is for people.
+// Finished sagas are found by a walk over all keys of the server.
+func (b *Broker) List(ctx context.Context, f broker.Filter) iter.Seq2[broker.Snapshot, error] {
+	return func(yield func(broker.Snapshot, error) bool) {
+		if err := b.walk(ctx, f, func(s broker.Snapshot) bool { return yield(s, nil) }); err != nil {
+			yield(broker.Snapshot{}, fmt.Errorf("redisx: list: %w", err))
+		}
+	}
+}
+
+func (b *Broker) walk(ctx context.Context, f broker.Filter, yield func(broker.Snapshot) bool) error {
+	if err := b.usable(ctx); err != nil {
+		return err
+	}
+	ids, err := ask(ctx, b, func(ctx context.Context) ([]string, error) { return b.part.ids(ctx, f) })
+	if err != nil {
+		return err
+	}
+	for chunk := range slices.Chunk(ids, looked) {
+		if err := b.usable(ctx); err != nil {
+			return err
+		}
+		shots, err := ask(ctx, b, func(ctx context.Context) ([]*broker.Snapshot, error) { return b.part.look(ctx, chunk, false) })
+		if err != nil {
+			return err
+		}
+		for _, s := range shots {
+			if s != nil && matches(f, s.State, s.Flow) && !yield(*s) {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+func matches(f broker.Filter, state broker.State, flow string) bool {
+	return (f.State == 0 || f.State == state) && (f.Flow == "" || f.Flow == flow)
+}
+
+// ids gives the IDs that f may select, in order.
+func (p *partition) ids(ctx context.Context, f broker.Filter) ([]string, error) {
+	var ids []string
+	if f.State != broker.Finished {
+		err := scan(ctx, func(cursor uint64) *redis.ScanCmd {
+			return p.b.client.HScan(ctx, p.prefix+"m", cursor, "", scanned)
+		}, func(found []string) {
+			for i := 0; i+1 < len(found); i += 2 {
+				if l, _, err := parseLine(found[i+1]); err == nil && found[i] > f.After && matches(f, l.state, l.served.Flow) {
+					ids = append(ids, found[i])
+				}
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if f.State == 0 || f.State == broker.Finished {
+		results, err := p.results(ctx, f.After)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, results...)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), nil
+}
+
+// results gives the IDs of finished sagas after one.
+func (p *partition) results(ctx context.Context, after string) ([]string, error) {
+	var client redis.Cmdable = p.b.client
+	if cluster, ok := p.b.client.(*redis.ClusterClient); ok {
+		node, err := cluster.MasterForKey(ctx, p.keys[0])
+		if err != nil {
+			return nil, err
+		}
+		client = node
+	}
+	prefix := p.prefix + "r:"
+	var ids []string
+	err := scan(ctx, func(cursor uint64) *redis.ScanCmd {
+		return client.Scan(ctx, cursor, escapeGlob(prefix)+"*", scanned)
+	}, func(found []string) {
+		for _, key := range found {
+			if id := strings.TrimPrefix(key, prefix); id > after {
+				ids = append(ids, id)
+			}
+		}
+	})
+	return ids, err
+}
+
+// scan follows a cursor to its end.
+func scan(ctx context.Context, step func(cursor uint64) *redis.ScanCmd, found func([]string)) error {
+	for cursor := uint64(0); ; {
+		page, next, err := step(cursor).Result()
+		if err != nil {
+			return err
+		}
+		found(page)
+		if cursor = next; cursor == 0 {
+			return ctx.Err()
+		}
+	}
+}
+
+// Stats implements broker.Broker. Finished counts some sagas up to a 64th of their Transition.Keep longer than they are kept,
+// and at least up to a second.
+func (b *Broker) Stats(ctx context.Context) (broker.Stats, error) {
+	stats, err := b.stats(ctx)
+	if err != nil {
+		return broker.Stats{}, fmt.Errorf("redisx: count sagas: %w", err)
+	}
+	return stats, nil
+}
+
+func (b *Broker) stats(ctx context.Context) (broker.Stats, error) {
+	if err := b.usable(ctx); err != nil {
+		return broker.Stats{}, err
+	}
+	v, err := ask(ctx, b, func(ctx context.Context) ([]any, error) { return b.part.list(ctx, 8, countScript) })
+	if err != nil {
+		return broker.Stats{}, err
+	}
+	stats := broker.Stats{
+		Owned: int(number(v[0])), Parked: int(number(v[1])), Held: int(number(v[2])), Buried: int(number(v[3])),
+		Finished: int(number(v[4])), Workers: int(number(v[5])),
+	}
+	workers, lanes := parseProfiles(values(v[6])), values(v[7])
+	for i := 0; i+2 < len(lanes); i += 3 {
+		served, rejected, err := parseLane(text(lanes[i]))
+		if err != nil {
+			return broker.Stats{}, err
+		}
+		ready := int(number(lanes[i+1]))
+		stats.Ready += ready
+		if !workers.take(served, rejected) {
+			stats.Stranded += ready
+		}
+		stats.Oldest = max(stats.Oldest, time.Duration(number(lanes[i+2]))*time.Millisecond)
+	}
+	return stats, nil
+}

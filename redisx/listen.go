@@ -1,0 +1,128 @@
+package redisx
+
+import (
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/skald-go/skald/broker"
+)
+
+// listen starts the broker's ear, once: a connection on which it hears of ready sagas, of mail, and of results of sagas that
+// it started. What is not heard is found later: workers look about once a second, watches at ReadBack.
+func (b *Broker) listen() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.listening || b.closed {
+		return
+	}
+	b.listening = true
+	b.group.Go(b.hear)
+}
+
+const earSize = 1024 // messages that may wait
+
+func (b *Broker) hear() {
+	bell, own := b.opts.Namespace+":bell", b.opts.Namespace+":n:"+b.node
+	sub := b.client.Subscribe(b.ctx, bell, own)
+	defer sub.Close()
+	heard := sub.ChannelWithSubscriptions(redis.WithChannelSize(earSize))
+	for {
+		select {
+		case m := <-heard:
+			switch m := m.(type) {
+			case *redis.Subscription:
+				b.missed()
+			case *redis.Message:
+				b.heard(m.Channel == bell, m.Payload)
+			}
+		case <-b.ctx.Done():
+			return
+		}
+	}
+}
+
+// missed looks for what was not heard while there was no connection.
+func (b *Broker) missed() {
+	for _, w := range b.living() {
+		w.inbox.stir(true, true)
+	}
+	b.watches.lookAll()
+}
+
+func (b *Broker) living() []*worker {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	living := make([]*worker, 0, len(b.workers))
+	for _, w := range b.workers { // in random order: nobody is always first
+		living = append(living, w)
+	}
+	return living
+}
+
+func (b *Broker) heard(bell bool, message string) {
+	switch {
+	case bell:
+		b.wakeFor(message)
+	case strings.HasPrefix(message, "M"):
+		b.mu.Lock()
+		w := b.workers[message[1:]]
+		b.mu.Unlock()
+		if w != nil {
+			w.inbox.stir(true, false)
+		}
+	default:
+		b.news(message)
+	}
+}
+
+// wakeFor wakes the workers that serve one of the lanes.
+func (b *Broker) wakeFor(lanes string) {
+	for _, w := range b.living() {
+		for lane := range strings.SplitSeq(lanes, "\n") {
+			if w.serves(lane) {
+				w.inbox.stir(false, true)
+				break
+			}
+		}
+	}
+}
+
+// serves tells whether the worker may take what is in a lane.
+func (w *worker) serves(lane string) bool {
+	served, _, _ := strings.Cut(lane, "\x00")
+	for _, flow := range w.flows {
+		if flow == served {
+			return true
+		}
+	}
+	return false
+}
+
+// news reads what became of sagas that this node started.
+func (b *Broker) news(message string) {
+	for message != "" {
+		kind := message[0]
+		id, rest, ok := cutText(message[1:])
+		if !ok {
+			return
+		}
+		if kind != 'R' {
+			b.watches.look(id)
+			message = rest
+			continue
+		}
+		if len(rest) < 4 || uint64(len(rest)-4) < parseUint(rest[:4]) {
+			return
+		}
+		size := 4 + parseUint(rest[:4])
+		b.watches.settle(id, func() (broker.Snapshot, bool) {
+			shot, err := parseSnapshot(id, []any{rest[4:size]}, nil)
+			if err != nil {
+				return broker.Snapshot{}, false
+			}
+			return *shot, true
+		})
+		message = rest[size:]
+	}
+}

@@ -1,0 +1,120 @@
+package redisx
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/skald-go/skald/broker"
+)
+
+// Lookup implements broker.Broker.
+func (b *Broker) Lookup(ctx context.Context, id string, journal bool) (broker.Snapshot, error) {
+	if err := b.usable(ctx); err != nil {
+		return broker.Snapshot{}, failed("look up", id, err)
+	}
+	shots, err := ask(ctx, b, func(ctx context.Context) ([]*broker.Snapshot, error) {
+		return b.part.look(ctx, []string{id}, journal)
+	})
+	switch {
+	case err != nil:
+		return broker.Snapshot{}, failed("look up", id, err)
+	case shots[0] == nil:
+		return broker.Snapshot{}, failed("look up", id, broker.ErrUnknown)
+	}
+	return *shots[0], nil
+}
+
+// look reads sagas; those that do not exist are nil.
+func (p *partition) look(ctx context.Context, ids []string, journal bool) ([]*broker.Snapshot, error) {
+	args := make([]any, 0, 1+len(ids))
+	args = append(args, flag(journal))
+	for i := range ids {
+		args = append(args, &ids[i])
+	}
+	reply, err := p.list(ctx, 1+len(ids), lookScript, args...)
+	if err != nil {
+		return nil, err
+	}
+	workers := parseProfiles(values(reply[len(ids)]))
+	shots := make([]*broker.Snapshot, len(ids))
+	for i, id := range ids {
+		if stored := values(reply[i]); len(stored) > 0 {
+			if shots[i], err = parseSnapshot(id, stored, workers); err != nil {
+				return nil, fmt.Errorf("saga %q: %w", id, err)
+			}
+		}
+	}
+	return shots, nil
+}
+
+func flag(set bool) int {
+	if set {
+		return 1
+	}
+	return 0
+}
+
+// parseSnapshot reads what look.lua answers of a saga.
+func parseSnapshot(id string, v []any, workers profiles) (*broker.Snapshot, error) {
+	l, rest, err := parseLine(text(v[0]))
+	if err != nil {
+		return nil, err
+	}
+	shot := &broker.Snapshot{State: l.state, Since: l.since, Wake: l.wake, Outcome: bytesOf(rest)}
+	shot.Start, shot.Rev, shot.Takeovers = l.start(id), l.rev, l.takeovers
+	if len(v) < 4 {
+		return shot, nil
+	}
+	shot.Record.Record, shot.Outcome = bytesOf(text(v[1])), bytesOf(text(v[2]))
+	mail, err := parseMail(values(v[3]))
+	if err != nil {
+		return nil, err
+	}
+	shot.Mail = events(mail)
+	if shot.Journal, err = parseJournal(v[4:]); err != nil {
+		return nil, err
+	}
+	switch l.state {
+	case broker.Owned:
+		shot.Owner = workers[l.owner].Name
+	case broker.Ready:
+		shot.Stranded = !workers.take(l.served, l.rejected)
+	}
+	return shot, nil
+}
+
+func bytesOf(s string) []byte {
+	if s == "" {
+		return nil
+	}
+	return []byte(s)
+}
+
+// profiles are what the living workers say of themselves, by token.
+type profiles map[string]profile
+
+// parseProfiles passes over what it cannot read: a worker of another version.
+func parseProfiles(v []any) profiles {
+	workers := make(profiles, len(v)/2)
+	for i := 0; i+1 < len(v); i += 2 {
+		var p profile
+		if msgpack.Unmarshal([]byte(text(v[i+1])), &p) == nil {
+			workers[text(v[i])] = p
+		}
+	}
+	return workers
+}
+
+// take tells whether one of the workers takes sagas that some builds have rejected.
+func (workers profiles) take(served broker.Served, rejected []string) bool {
+	name := string(appendServed(nil, served))
+	for _, w := range workers {
+		if slices.Contains(w.Flows, name) && !slices.Contains(rejected, w.Build) {
+			return true
+		}
+	}
+	return false
+}

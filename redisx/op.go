@@ -1,0 +1,255 @@
+package redisx
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/skald-go/skald/broker"
+)
+
+// op is a call of apply.lua, which goes with a batch. It keeps copies of what the caller passed.
+type op struct {
+	buf    []byte
+	refs   []ref
+	worker *worker // or nil
+	done   chan struct{}
+
+	code    byte // what the script says of it; 0: the usual
+	details any
+	err     error
+}
+
+// ref is a place in buf for the number of an ID, which the batch gives.
+type ref struct {
+	at int
+	id string
+}
+
+// The kinds of an op, and what an op may say; apply.lua knows them.
+const (
+	kindStart byte = iota + 1
+	kindCommit
+	kindDeliver
+	kindResolve
+)
+
+const (
+	opHeader = 8 // size, kind, ID, worker
+	idAt     = 5
+	workerAt = 7
+)
+
+const (
+	saysExisted  = 'E'
+	saysQueued   = 'Q'
+	saysMail     = 'M'
+	saysOverload = 'O'
+	saysFenced   = 'F'
+	saysStale    = 'S'
+	saysAck      = 'A'
+	saysSettled  = 'X'
+	saysUnknown  = 'U'
+)
+
+var ops = sync.Pool{New: func() any { return &op{done: make(chan struct{}, 1)} }}
+
+// maxReused bounds the memory that an op keeps for the next.
+const maxReused = 16 << 10
+
+func newOp(kind byte, id string, w *worker) *op {
+	o := ops.Get().(*op)
+	o.buf = append(o.buf[:0], 0, 0, 0, 0, kind, 0, 0, 0)
+	o.refs = append(o.refs[:0], ref{idAt, id})
+	o.worker, o.code, o.details, o.err = w, 0, nil, nil
+	return o
+}
+
+// release gives o back. Nobody else may know it.
+func (o *op) release() {
+	o.worker, o.details = nil, nil
+	clear(o.refs)
+	if cap(o.buf) <= maxReused {
+		ops.Put(o)
+	}
+}
+
+// saga appends a saga to be started.
+func (o *op) saga(s broker.Start, node string) {
+	at := len(o.buf)
+	o.buf = append(o.buf, 0, 0)
+	o.buf = appendHead(o.buf, s, node)
+	binary.BigEndian.PutUint16(o.buf[at:], uint16(len(o.buf)-at-2))
+	o.buf = appendBlob(o.buf, s.Record)
+}
+
+// event appends an event.
+func (o *op) event(ev broker.Event) {
+	o.buf = appendText(o.buf, ev.ID)
+	o.sized(func() { o.buf = appendEvent(o.buf, ev) })
+}
+
+// sized appends what write does with its length before it.
+func (o *op) sized(write func()) {
+	at := len(o.buf)
+	o.buf = append(o.buf, 0, 0, 0, 0)
+	write()
+	binary.BigEndian.PutUint32(o.buf[at:], uint32(len(o.buf)-at-4))
+}
+
+// The parts that a transition may have.
+const (
+	hasAppend byte = 1 << iota
+	hasOutcome
+	hasConsume
+	hasUntil
+	hasKeep
+	hasBuild
+	hasSend
+)
+
+// nobody stands for the node of a saga that no node waits for.
+const nobody = "          "
+
+// transition appends t.
+func (o *op) transition(t broker.Transition, build string) {
+	o.buf = append(o.buf, byte(t.Next))
+	o.buf = append48(o.buf, t.Rev)
+	at := len(o.buf)
+	o.buf = append(o.buf, 0)
+	var mask byte
+	if len(t.Append) > 0 && t.Next != broker.Finish {
+		mask |= hasAppend
+		o.sized(func() { o.buf = appendEntries(o.buf, t.Append) })
+	}
+	switch t.Next {
+	case broker.Hold, broker.Bury, broker.Finish:
+		mask |= hasOutcome
+		o.buf = appendBlob(o.buf, t.Outcome)
+	}
+	if len(t.Consume) > 0 {
+		mask |= hasConsume
+		o.buf = binary.BigEndian.AppendUint16(o.buf, uint16(len(t.Consume)))
+		for _, id := range t.Consume {
+			o.buf = appendText(o.buf, id)
+		}
+	}
+	switch t.Next {
+	case broker.Park, broker.Hold:
+		if !t.Until.IsZero() {
+			mask |= hasUntil
+			o.until(t.Until)
+		}
+	case broker.Finish:
+		mask |= hasKeep
+		o.buf = append48(o.buf, uint64(max(1, ceilMillis(t.Keep))))
+	case broker.Reject:
+		mask |= hasBuild
+		o.buf = appendText(o.buf, build)
+	}
+	if len(t.Send) > 0 {
+		mask |= hasSend
+		o.messages(t.Send)
+	}
+	o.buf[at] = mask
+}
+
+// until appends a time, and how far away it is: the server waits so long by its own clock.
+func (o *op) until(t time.Time) {
+	millis, wait := int64(1), int64(0)
+	if t.After(time.UnixMilli(0)) {
+		wait = max(0, ceilMillis(time.Until(t)))
+		millis = t.UnixMilli()
+		if t.After(time.UnixMilli(millis)) {
+			millis++
+		}
+	}
+	o.buf = append48(o.buf, uint64(min(max(1, millis), math.MaxInt32<<16)))
+	o.buf = append48(o.buf, uint64(wait))
+}
+
+func (o *op) messages(send []broker.Message) {
+	o.buf = binary.BigEndian.AppendUint16(o.buf, uint16(len(send)))
+	for _, m := range send {
+		kind := kindDeliver
+		if m.Start != nil {
+			kind = kindStart
+		}
+		o.buf = append(o.buf, kind)
+		o.refs = append(o.refs, ref{len(o.buf), m.To})
+		o.buf = append(o.buf, 0, 0)
+		if m.Start != nil {
+			o.saga(*m.Start, nobody)
+		} else {
+			o.event(*m.Event)
+		}
+	}
+}
+
+func ceilMillis(d time.Duration) int64 {
+	n := d.Milliseconds()
+	if time.Duration(n)*time.Millisecond < d {
+		n++
+	}
+	return n
+}
+
+var (
+	errText    = errors.New("a name or ID is longer than 65535 bytes")
+	errCount   = errors.New("more than 16384 events or messages at once")
+	errNext    = errors.New("unknown Next")
+	errMessage = errors.New("needs either an Event, or a Start of the saga it is to")
+)
+
+const (
+	maxText  = math.MaxUint16
+	maxCount = 16384
+)
+
+func checkStart(s broker.Start) error {
+	if len(s.ID) > maxText || len(s.Flow)+20 > maxText-128 || len(s.Parent) > maxText/2 || len(s.Flow)+len(s.Parent) > maxText/2 {
+		return errText
+	}
+	return nil
+}
+
+func checkEvent(ev broker.Event) error {
+	if len(ev.ID) > maxText || len(ev.Kind) > maxText || len(ev.Name) > maxText {
+		return errText
+	}
+	return nil
+}
+
+// checkTransition finds mistakes before anything is sent.
+func checkTransition(t broker.Transition) error {
+	if t.Next > broker.Reject {
+		return fmt.Errorf("%w %d", errNext, t.Next)
+	}
+	if len(t.Send) > maxCount || len(t.Consume) > maxCount {
+		return errCount
+	}
+	for _, e := range t.Append {
+		if len(e.Path) > maxText {
+			return errText
+		}
+	}
+	for _, m := range t.Send {
+		if err := checkMessage(m); err != nil {
+			return fmt.Errorf("message %q %w", m.ID, err)
+		}
+	}
+	return nil
+}
+
+func checkMessage(m broker.Message) error {
+	switch {
+	case (m.Start == nil) == (m.Event == nil), m.Start != nil && m.Start.ID != m.To:
+		return errMessage
+	case m.Start != nil:
+		return checkStart(*m.Start)
+	}
+	return checkEvent(*m.Event)
+}

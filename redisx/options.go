@@ -1,0 +1,52 @@
+package redisx
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Options say how a broker works. All brokers of a namespace should have the same.
+type Options struct {
+	// Namespace begins the name of every key and channel, "skald" by default. It may not contain any of {}*?[]\.
+	Namespace string
+	// Backlog makes Start answer broker.ErrOverload while so many sagas are ready and wait for a worker. Sagas that a worker
+	// owns at once, and those that another saga starts, are stored nevertheless. 0: no limit.
+	Backlog int
+	// EarlyFor is how long mail waits for the start of its saga, 24 hours after the last event by default.
+	EarlyFor time.Duration
+	// EarlyMail is how many such events are kept, 65,536 by default. Beyond that Deliver answers broker.ErrOverload; what another
+	// saga sends is kept nevertheless.
+	EarlyMail int
+	// ReadBack is how old a watch is when the broker looks for the first time whether the news of it was lost, 1 s by default;
+	// each further look waits twice as long, up to 16 times ReadBack.
+	ReadBack time.Duration
+}
+
+const (
+	defaultNamespace = "skald"
+	defaultEarlyFor  = 24 * time.Hour
+	defaultEarlyMail = 65_536
+	defaultReadBack  = time.Second
+)
+
+func (o Options) check() error {
+	switch {
+	case strings.ContainsAny(o.Namespace, `{}*?[]\`):
+		return fmt.Errorf("redisx: Options.Namespace is %q: it may not contain any of {}*?[]\\", o.Namespace)
+	case o.Backlog < 0 || o.EarlyMail < 0:
+		return fmt.Errorf("redisx: Options.Backlog is %d and EarlyMail %d: a limit is not negative", o.Backlog, o.EarlyMail)
+	case o.EarlyFor < 0 || o.ReadBack < 0:
+		return fmt.Errorf("redisx: Options.EarlyFor is %v and ReadBack %v: a time is not negative", o.EarlyFor, o.ReadBack)
+	}
+	return nil
+}
+
+func (o Options) withDefaults() Options {
+	o.Namespace = cmp.Or(o.Namespace, defaultNamespace)
+	o.EarlyFor = max(cmp.Or(o.EarlyFor, defaultEarlyFor), time.Millisecond)
+	o.EarlyMail = cmp.Or(o.EarlyMail, defaultEarlyMail)
+	o.ReadBack = cmp.Or(o.ReadBack, defaultReadBack)
+	return o
+}

@@ -1,0 +1,89 @@
+package redisx
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/skald-go/skald/broker"
+)
+
+var (
+	//go:embed common.lua
+	commonSource string
+	//go:embed apply.lua
+	applySource string
+	//go:embed receive.lua
+	receiveSource string
+	//go:embed owned.lua
+	ownedSource string
+	//go:embed join.lua
+	joinSource string
+	//go:embed beat.lua
+	beatSource string
+	//go:embed sweep.lua
+	sweepSource string
+	//go:embed tidy.lua
+	tidySource string
+	//go:embed look.lua
+	lookSource string
+	//go:embed count.lua
+	countSource string
+)
+
+var (
+	applyScript   = redis.NewScript(commonSource + applySource)
+	receiveScript = redis.NewScript(commonSource + receiveSource)
+	ownedScript   = redis.NewScript(commonSource + ownedSource)
+	joinScript    = redis.NewScript(commonSource + joinSource)
+	beatScript    = redis.NewScript(commonSource + beatSource)
+	sweepScript   = redis.NewScript(commonSource + sweepSource)
+	tidyScript    = redis.NewScript(commonSource + tidySource)
+	lookScript    = redis.NewScript(commonSource + lookSource)
+	countScript   = redis.NewScript(commonSource + countSource)
+)
+
+var errReply = errors.New("the server's answer makes no sense")
+
+// run runs a script on the partition. It is harmless if the client sends it twice.
+func (p *partition) run(ctx context.Context, script *redis.Script, args ...any) (any, error) {
+	reply, err := script.Run(ctx, p.b.client, p.keys, args...).Result()
+	if err != nil && strings.HasSuffix(err.Error(), "FENCED") {
+		return nil, broker.ErrFenced
+	}
+	return reply, err
+}
+
+// list is run for scripts that answer a list of at least n values.
+func (p *partition) list(ctx context.Context, n int, script *redis.Script, args ...any) ([]any, error) {
+	reply, err := p.run(ctx, script, args...)
+	if err != nil {
+		return nil, err
+	}
+	values, ok := reply.([]any)
+	if !ok || len(values) < n {
+		return nil, errReply
+	}
+	return values, nil
+}
+
+// number reads one value of an answer; what is no number is 0.
+func number(v any) int64 {
+	n, _ := v.(int64)
+	return n
+}
+
+// text reads one value of an answer; what is no text is empty.
+func text(v any) string {
+	s, _ := v.(string)
+	return s
+}
+
+// values reads one value of an answer; what is no list is empty.
+func values(v any) []any {
+	l, _ := v.([]any)
+	return l
+}
