@@ -14,8 +14,8 @@ import (
 )
 
 // Codec turns the values of a saga into bytes and back: its input, the outputs of its steps, its
-// result and its signals. All engines that share a broker need the same one. A Codec is used by
-// many goroutines at once.
+// result and its signals. All engines that share a broker need the same one, for as long as a saga
+// is kept. A Codec is used by many goroutines at once.
 type Codec interface {
 	// Marshal encodes v, a value or, if its type marshals itself by methods of its pointer only, a
 	// pointer to it. Equal values give equal bytes, with sorted keys and nothing random: by the
@@ -26,12 +26,13 @@ type Codec interface {
 	Unmarshal(data []byte, v any) error
 }
 
-// MsgPack is the default Codec: MessagePack as github.com/vmihailenco/msgpack/v5 writes it, structs
-// as maps, so that fields can be added and left out later. It reads struct tags named msgpack. Types
-// can encode themselves as that library lets them.
+// MsgPack is the default Codec: MessagePack as github.com/vmihailenco/msgpack/v5 writes it, with its
+// struct tags and the methods by which it lets types encode themselves. Structs are maps: a field
+// can be added or left out later, and renamed with a tag like `msgpack:"new,alias:old"`.
 //
-// It is stricter than the library when it reads: a number that does not fit its field, bytes after
-// the value, and a value that is nested 10,000 levels deep are errors.
+// It sorts the keys of maps, but for those that a type writes by itself. It is stricter than the
+// library when it reads: a number that does not fit its field, bytes after the value, and more than
+// 10,000 levels of nesting are errors.
 func MsgPack() Codec { return msgPack{} }
 
 type msgPack struct{}

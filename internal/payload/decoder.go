@@ -14,14 +14,10 @@ type decoder struct {
 	copy  string // of data, if that is short
 	pos   int
 	depth int
-	lib   *msgpack.Decoder
+	lib   *msgpack.Decoder // or nil
 }
 
-var decoders = sync.Pool{New: func() any {
-	d := new(decoder)
-	d.lib = msgpack.NewDecoder(d)
-	return d
-}}
+var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
 func (d *decoder) free() {
 	if len(d.data) > keptBuffer {

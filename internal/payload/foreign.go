@@ -40,8 +40,17 @@ func (c foreignCodec) write(e *Encoder, b []byte, v reflect.Value) ([]byte, erro
 }
 
 func (foreignCodec) read(d *decoder, v reflect.Value) error {
-	d.lib.Reset(d)
-	return d.lib.DecodeValue(v)
+	lib := d.lib
+	if lib == nil {
+		lib = msgpack.NewDecoder(d)
+	}
+	d.lib = nil // after a failure it would record all that it ever reads
+	lib.Reset(d)
+	if err := lib.DecodeValue(v); err != nil {
+		return err
+	}
+	d.lib = lib
+	return nil
 }
 
 // empty is asked of pointers only; structs that would ask more are left to the library as a whole.

@@ -134,6 +134,7 @@ func TestStructsThatTheLibraryTakesAsAWhole(t *testing.T) {
 
 func TestMethodsOfPointersAreFoundEverywhere(t *testing.T) {
 	type marks struct {
+		//lint:ignore U1000 the library reads its tag
 		_msgpack struct{} `msgpack:",as_array"`
 		M        mark
 	}

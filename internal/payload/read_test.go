@@ -260,6 +260,17 @@ func TestLengthsAreNotBelieved(t *testing.T) {
 	}
 }
 
+func TestALibraryDecoderThatFailedIsNotUsedAgain(t *testing.T) {
+	into := reflect.New(reflect.TypeFor[raw]()).Elem()
+	d := &decoder{data: []byte{codeFixArray | 2, 1}}
+	require.Error(t, foreignCodec{}.read(d, into))
+	assert.Nil(t, d.lib)
+	d.data, d.pos = []byte{7}, 0
+	require.NoError(t, foreignCodec{}.read(d, into))
+	assert.NotNil(t, d.lib)
+	assert.Equal(t, raw{7}, into.Interface())
+}
+
 func TestAnEncoderThatWritesNoValuesIsRefused(t *testing.T) {
 	_, err := Marshal(struct{ L liar }{})
 	assert.EqualError(t, err, "the data ends too early")

@@ -58,8 +58,9 @@ type (
 		E uint16 `msgpack:"e,alias:old"`
 	}
 	nesting struct {
-		Inner    `msgpack:"inner,noinline"`
-		Inner2   Inner    `msgpack:",omitempty"`
+		Inner  `msgpack:"inner,noinline"`
+		Inner2 Inner `msgpack:",omitempty"`
+		//lint:ignore U1000 the library reads its tag
 		_msgpack struct{} `msgpack:",omitempty"`
 		Level    level
 		At       time.Time
@@ -77,6 +78,7 @@ type (
 		Ok       bool
 	}
 	array struct {
+		//lint:ignore U1000 the library reads its tag
 		_msgpack struct{} `msgpack:",as_array"`
 		A        int
 		B        string
@@ -98,6 +100,7 @@ type (
 	}
 	secretly struct {
 		A int
+		//lint:ignore U1000 it is not stored
 		b int
 		C int `msgpack:"-"`
 	}
