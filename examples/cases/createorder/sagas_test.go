@@ -29,8 +29,8 @@ type world struct {
 	dead   chan flow.DeadLetter
 }
 
-func each(t *testing.T, test func(t *testing.T, w *world)) {
-	brokers.InBubble(t, func(t *testing.T, k brokers.Kind, all bool) {
+func each(t *testing.T, run brokers.Runner, test func(t *testing.T, w *world)) {
+	run(t, func(t *testing.T, k brokers.Kind, all bool) {
 		r := Open()
 		w := &world{
 			Restaurant: r, create: r.Create().Deadline(12 * time.Hour), cancel: r.Cancel(), revise: r.Revise(),
@@ -85,7 +85,7 @@ func TestStepPathsStay(t *testing.T) {
 }
 
 func TestOrderIsCreatedInOrder(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
 		accepted, err := w.start(t, lunch).Await(t.Context())
 		require.NoError(t, err)
 		assert.Equal(t, eaten, accepted)
@@ -98,7 +98,7 @@ func TestOrderIsCreatedInOrder(t *testing.T) {
 }
 
 func TestInvalidConsumerOnlyRejectsTheOrder(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
 		order := lunch
 		order.Consumer = "nobody"
 		_, err := w.start(t, order).Await(t.Context())
@@ -109,7 +109,7 @@ func TestInvalidConsumerOnlyRejectsTheOrder(t *testing.T) {
 }
 
 func TestRefusedCardCancelsTheTicketThenRejectsTheOrder(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
 		order := lunch
 		order.Card = "expired"
 		_, err := w.start(t, order).Await(t.Context())
@@ -122,7 +122,7 @@ func TestRefusedCardCancelsTheTicketThenRejectsTheOrder(t *testing.T) {
 }
 
 func TestLostReplyOfTheTicketCancelsItWithoutItsID(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
 		w.Plan(newTicket, partner.Fault{Lose: true})
 		_, err := w.start(t, lunch).Await(t.Context())
 		requireUndone(t, err, partner.ErrDown, newTicket)
@@ -134,7 +134,7 @@ func TestLostReplyOfTheTicketCancelsItWithoutItsID(t *testing.T) {
 
 // The pivot's reply is lost: it is asked until it is known, and happens once.
 func TestPivotIsAskedUntilItsOutcomeIsKnown(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
+	each(t, brokers.Virtually, func(t *testing.T, w *world) {
 		w.Plan(authorize, partner.Fault{Err: partner.ErrDown}, partner.Fault{Lose: true}, partner.Fault{Err: partner.ErrDown})
 		_, err := w.start(t, lunch).Await(t.Context())
 		require.NoError(t, err)
@@ -144,7 +144,7 @@ func TestPivotIsAskedUntilItsOutcomeIsKnown(t *testing.T) {
 }
 
 func TestNeitherCancelNorDeadlineActsWhileThePivotIsOpen(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
+	each(t, brokers.Virtually, func(t *testing.T, w *world) {
 		w.SetDown(authorize, true)
 		future := w.start(t, lunch)
 		time.Sleep(time.Minute)
@@ -162,7 +162,7 @@ func TestNeitherCancelNorDeadlineActsWhileThePivotIsOpen(t *testing.T) {
 func TestAfterThePivotStepsAreTriedUntilTheyAreDoneAndAlert(t *testing.T) {
 	for _, name := range []string{confirm, approve} {
 		t.Run(name, func(t *testing.T) {
-			each(t, func(t *testing.T, w *world) {
+			each(t, brokers.Virtually, func(t *testing.T, w *world) {
 				w.SetDown(name, true)
 				future := w.start(t, lunch)
 				time.Sleep(59 * time.Minute)
@@ -191,7 +191,7 @@ func TestAfterThePivotStepsAreTriedUntilTheyAreDoneAndAlert(t *testing.T) {
 }
 
 func TestRefusalAfterThePivotNeedsAPerson(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
 		w.Plan(confirm, partner.Fault{Err: step.Refused(ErrCooking)})
 		future := w.start(t, lunch)
 		_, err := future.Await(t.Context())
@@ -211,7 +211,7 @@ func TestRefusalAfterThePivotNeedsAPerson(t *testing.T) {
 }
 
 func TestCancelOrder(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
 		w.placed()
 		future, err := w.cancel.Start(t.Context(), w.engine, eaten)
 		require.NoError(t, err)
@@ -223,7 +223,7 @@ func TestCancelOrder(t *testing.T) {
 }
 
 func TestCancelOrderIsRefusedByTheKitchen(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
 		w.placed()
 		w.Plan("begin-cancel-ticket", partner.Fault{Err: ErrCooking})
 		future, err := w.cancel.Start(t.Context(), w.engine, eaten)
@@ -236,7 +236,7 @@ func TestCancelOrderIsRefusedByTheKitchen(t *testing.T) {
 }
 
 func TestReviseOrderGoesOnWithTheTotalOfItsFirstReply(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
 		w.placed()
 		future, err := w.revise.Start(t.Context(), w.engine, Revision{Of: eaten, Percent: 150})
 		require.NoError(t, err)
@@ -249,7 +249,7 @@ func TestReviseOrderGoesOnWithTheTotalOfItsFirstReply(t *testing.T) {
 }
 
 func TestReviseOrderWithACardThatDoesNotPayMore(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
 		w.placed()
 		w.Plan("revise-card", partner.Fault{Err: ErrCard})
 		future, err := w.revise.Start(t.Context(), w.engine, Revision{Of: eaten, Percent: 150})

@@ -41,7 +41,7 @@ func Each(t *testing.T, test func(t *testing.T, k Kind, decodeAll bool)) {
 	}
 }
 
-// InBubble is Each in bubbles of virtual time, where the broker allows it: a day goes by in an instant.
+// InBubble is Each in bubbles of virtual time, where the broker allows it.
 func InBubble(t *testing.T, test func(t *testing.T, k Kind, decodeAll bool)) {
 	Each(t, func(t *testing.T, k Kind, decodeAll bool) {
 		if !k.Virtual {
@@ -51,6 +51,19 @@ func InBubble(t *testing.T, test func(t *testing.T, k Kind, decodeAll bool)) {
 		synctest.Test(t, func(t *testing.T) { test(t, k, decodeAll) })
 	})
 }
+
+// Virtually is InBubble for tests that let hours go by: only for the brokers that allow it.
+func Virtually(t *testing.T, test func(t *testing.T, k Kind, decodeAll bool)) {
+	Each(t, func(t *testing.T, k Kind, decodeAll bool) {
+		if !k.Virtual {
+			t.Skip("hours would go by")
+		}
+		synctest.Test(t, func(t *testing.T) { test(t, k, decodeAll) })
+	})
+}
+
+// Runner is Each, InBubble or Virtually.
+type Runner = func(*testing.T, func(t *testing.T, k Kind, decodeAll bool))
 
 // Run runs an engine that serves flows until the test ends, or until stop is called.
 func Run(t testing.TB, b broker.Broker, opts flow.Options, flows ...flow.Definition) (e *flow.Engine, stop func()) {
