@@ -387,7 +387,9 @@ func (w *world) commit(s *stored, t broker.Transition) bool {
 		return false
 	}
 	p.m.Committed(ack.Rev)
-	w.checkLoaded(s, p.m)
+	if p.m.Broken() == nil {
+		w.checkLoaded(s, p.m)
+	}
 	p.inbox = append(p.inbox, ack.Mail...)
 	if !ack.Owned {
 		for _, c := range p.calls {
