@@ -38,8 +38,7 @@ func (w *worker) commit(ctx context.Context, t broker.Transition) (broker.Ack, e
 			return broker.Ack{}, err
 		}
 	case saysFenced:
-		w.die(broker.ErrFenced)
-		return broker.Ack{}, broker.ErrFenced
+		return broker.Ack{}, w.mourn(broker.ErrFenced)
 	default:
 		w.drop(t.ID)
 		return broker.Ack{}, says(o.code)

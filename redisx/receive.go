@@ -2,7 +2,6 @@ package redisx
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -164,14 +163,6 @@ func (w *worker) look(room int, seen []any) (sagas, news []broker.Delivery, more
 	}
 	sagas, err = w.adoptAll(values(reply[2]))
 	return sagas, news, number(reply[0]) == 1, err
-}
-
-// mourn ends the worker if err says that it is dead.
-func (w *worker) mourn(err error) error {
-	if errors.Is(err, broker.ErrFenced) && w.status() == nil {
-		w.die(broker.ErrFenced)
-	}
-	return err
 }
 
 // mail reads a note of mail for a saga: its ID, the number of the last event, and all events.

@@ -91,7 +91,7 @@ func (b *Broker) startOwned(ctx context.Context, s broker.Start, by *worker) (br
 		return existed(o, s, by)
 	case saysQueued:
 		by.abandon(s.ID)
-		by.die(broker.ErrFenced)
+		by.mourn(broker.ErrFenced)
 		return broker.Started{State: broker.Ready}, nil
 	}
 	by.abandon(s.ID)

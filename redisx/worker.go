@@ -125,6 +125,14 @@ func (w *worker) die(err error) {
 	w.b.mu.Unlock()
 }
 
+// mourn ends the worker if err says that it is dead, unless it is about to leave. It gives err.
+func (w *worker) mourn(err error) error {
+	if errors.Is(err, broker.ErrFenced) && w.status() == nil {
+		w.die(broker.ErrFenced)
+	}
+	return err
+}
+
 // status says why w can do nothing any longer.
 func (w *worker) status() error {
 	if w.ended.Err() != nil {
@@ -203,9 +211,8 @@ func (w *worker) beat() {
 		begun := time.Now()
 		owned, err := w.b.part.run(w.b.ctx, beatScript, w.token, w.member.Lease.Milliseconds())
 		switch {
-		case errors.Is(err, broker.ErrFenced) && !w.quiet():
-			w.die(broker.ErrFenced)
-			return
+		case errors.Is(err, broker.ErrFenced):
+			w.mourn(err)
 		case err == nil:
 			w.expiry.Reset(time.Until(begun.Add(w.trust())))
 			was := unequal
