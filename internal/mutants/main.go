@@ -46,9 +46,7 @@ func run(only string) error {
 	if err := copyTree(".", tree); err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "mutant\tkilled by\tafter")
-	alive, total := 0, 0
+	var mutants []mutant
 	for _, file := range files {
 		if !strings.Contains(file, only) {
 			continue
@@ -57,11 +55,39 @@ func run(only string) error {
 		if err != nil {
 			return err
 		}
-		total++
+		mutants = append(mutants, m)
+	}
+	if err := sound(tree, mutants); err != nil {
+		return err
+	}
+	return hunt(tree, mutants)
+}
+
+// sound says whether the tests pass as long as nothing is planted: otherwise they would find anything.
+func sound(tree string, mutants []mutant) error {
+	done := map[string]bool{}
+	for _, m := range mutants {
+		args := strings.Join(m.test, " ")
+		if done[args] {
+			continue
+		}
+		done[args] = true
+		if out, err := command(tree, "go", append([]string{"test"}, m.test...)...); err != nil {
+			return fmt.Errorf("go test %s fails before anything is planted:\n%s", args, out)
+		}
+	}
+	return nil
+}
+
+func hunt(tree string, mutants []mutant) error {
+	w := tabwriter.NewWriter(os.Stdout, 70, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "mutant\tkilled by\tafter")
+	alive, total := 0, len(mutants)
+	for _, m := range mutants {
 		start := time.Now()
 		killer, err := m.try(tree)
 		if err != nil {
-			return fmt.Errorf("%s: %w", file, err)
+			return fmt.Errorf("%s: %w", m.file, err)
 		}
 		if killer == "" {
 			alive++
