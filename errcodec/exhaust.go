@@ -1,6 +1,9 @@
 package errcodec
 
-import "slices"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 const (
 	mostVisits = 200_000 // of errors for which there is no room
@@ -13,7 +16,7 @@ const (
 func (e *encoding) exhaust() {
 	s := &search{registry: &e.codec.registry, open: e.overflow}
 	e.overflow = nil
-	if why := e.guard.run(s.run); why == "" {
+	if why := e.guard.follow(s.run, s.visited.Load); why == "" {
 		e.finite, e.lost = len(s.open) == 0, s.found
 	}
 }
@@ -22,6 +25,7 @@ type search struct {
 	registry *registry
 	open     []error
 	found    []*Entry
+	visited  atomic.Int64
 }
 
 func (s *search) run() {
@@ -33,6 +37,7 @@ func (s *search) run() {
 		err := s.open[last]
 		s.open = s.open[:last]
 		protect(func() { s.visit(err) })
+		s.visited.Add(1)
 	}
 }
 

@@ -17,27 +17,45 @@ type guard struct {
 // process stands still for a while, only one of them is used up.
 const waits = 8
 
+// unnoticed is how much of each call's time costs no patience: on a loaded
+// machine many innocent calls must not use up what is meant for a stuck one.
+const unnoticed = time.Millisecond
+
 // run reports what went wrong with f: "" if nothing did. After a time-out f is
 // still running, and the caller must not look at what it writes.
 func (g *guard) run(f func()) string {
+	return g.follow(f, func() int64 { return 0 })
+}
+
+// mostRounds is how often follow waits for something that moves.
+const mostRounds = 8
+
+// follow is run for what may take longer, as long as progress moves.
+func (g *guard) follow(f func(), progress func() int64) string {
 	if g.left < time.Millisecond {
 		return "was not asked: there is no patience left"
 	}
+	begin, patience, done := time.Now(), g.left/2, start(f)
+	for round, last := 0, int64(-1); round < mostRounds && progress() != last; round++ {
+		last = progress()
+		if why, ok := g.wait(done, patience); ok {
+			g.left -= max(0, min(time.Since(begin)-unnoticed, patience))
+			return why
+		}
+	}
+	g.left -= patience
+	return fmt.Sprintf("did not return within %v", patience)
+}
+
+// start runs f in a goroutine, and says when and how it ended.
+func start(f func()) <-chan string {
 	done := make(chan string, 1)
-	begin := time.Now()
 	go func() {
 		why := "ended its goroutine"
 		defer func() { done <- why }()
 		why = protect(f)
 	}()
-	patience := g.left / 2
-	why, ok := g.wait(done, patience)
-	if ok {
-		g.left -= time.Since(begin)
-		return why
-	}
-	g.left -= patience
-	return fmt.Sprintf("did not return within %v", patience)
+	return done
 }
 
 func (g *guard) wait(done <-chan string, patience time.Duration) (why string, ok bool) {

@@ -110,7 +110,7 @@ func stuck(t *testing.T) func() {
 }
 
 // bound is far above the codec's patience, and far below for ever.
-const bound = 5 * time.Second
+const bound = 20 * time.Second
 
 func within(t *testing.T, f func()) {
 	t.Helper()
@@ -129,7 +129,7 @@ func TestErrorThatNeverReturns(t *testing.T) {
 		stranger{"after"},
 	)
 	within(t, func() {
-		got := trip(app(), tree)
+		got := trip(impatient(), tree)
 		lines := strings.Split(got.Error(), "\n")
 		assert.Equal(t, "before", lines[0])
 		assert.Equal(t, "list", lines[1])
@@ -144,9 +144,9 @@ func TestErrorThatNeverReturns(t *testing.T) {
 func TestEveryMethodMayBlock(t *testing.T) {
 	block := stuck(t)
 	within(t, func() {
-		got := trip(app(), scripted{says("text"), nothing, func(error) bool { block(); return true }})
+		got := trip(impatient(), scripted{says("text"), nothing, func(error) bool { block(); return true }})
 		assert.Equal(t, "text", got.Error())
-		got = trip(app(), scripted{says("text"), func() error { block(); return nil }, never})
+		got = trip(impatient(), scripted{says("text"), func() error { block(); return nil }, never})
 		assert.Equal(t, "text", got.Error())
 	})
 }
@@ -179,7 +179,7 @@ func TestWhatWasSaidBeforeAnErrorFellSilentIsKept(t *testing.T) {
 	methods := []string{"Error", "Timeout", "Is", "As", ""}
 	for silent, method := range methods {
 		t.Run("silent from "+method, func(t *testing.T) {
-			got := trip(app(), talker{method, stuck(t)})
+			got := trip(impatient(), talker{method, stuck(t)})
 			assert.Equal(t, silent > 0, got.Error() == "text")
 			assert.Equal(t, silent > 1, os.IsTimeout(got))
 			assert.Equal(t, silent > 2, errors.Is(got, errDeclined))
@@ -196,7 +196,7 @@ func TestManyErrorsThatNeverReturn(t *testing.T) {
 		many = append(many, scripted{func() string { block(); return "" }, nothing, never})
 	}
 	within(t, func() {
-		got := trip(app(), errors.Join(append(many, errDeclined)...))
+		got := trip(impatient(), errors.Join(append(many, errDeclined)...))
 		require.ErrorIs(t, got, errDeclined)
 		assert.Contains(t, got.Error(), "was not asked: there is no patience left")
 	})
@@ -205,7 +205,7 @@ func TestManyErrorsThatNeverReturn(t *testing.T) {
 func TestRegisteredErrorAroundOneThatNeverReturns(t *testing.T) {
 	block := stuck(t)
 	within(t, func() {
-		got := trip(app(), &stage{"outer", scripted{func() string { block(); return "" }, nothing, never}})
+		got := trip(impatient(), &stage{"outer", scripted{func() string { block(); return "" }, nothing, never}})
 		var s *stage
 		require.ErrorAs(t, got, &s)
 		assert.Equal(t, "outer", s.name)

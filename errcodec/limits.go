@@ -17,7 +17,8 @@ type Limits struct {
 	Nodes int
 
 	// Patience is how long all methods of unregistered types together may
-	// take, 400 ms by default. One call gets half of what is left.
+	// take, 400 ms by default; the first millisecond of each does not
+	// count. One call gets half of what is left.
 	Patience time.Duration
 }
 

@@ -22,7 +22,7 @@ func (e endless) Unwrap() error { return e + 1 }
 
 func TestChainWithoutEnd(t *testing.T) {
 	within(t, func() {
-		codec := app()
+		codec := impatient()
 		data := codec.Encode(errors.Join(errDeclined, endless(1000)))
 		assert.LessOrEqual(t, len(data), 64<<10)
 		got := codec.Decode(data)
@@ -59,7 +59,7 @@ func TestTreesOfHundredThousand(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			within(t, func() {
-				codec := app()
+				codec := impatient()
 				data := codec.Encode(err)
 				assert.LessOrEqual(t, len(data), 64<<10)
 				got := codec.Decode(data)
@@ -69,8 +69,8 @@ func TestTreesOfHundredThousand(t *testing.T) {
 			})
 		})
 	}
-	assert.Equal(t, "list", trip(app(), &strangeList{"list", wide}).Error())
-	assert.Contains(t, trip(app(), errors.Join(wide...)).Error(), "… and 99001 more")
+	assert.Equal(t, "list", trip(impatient(), &strangeList{"list", wide}).Error())
+	assert.Contains(t, trip(impatient(), errors.Join(wide...)).Error(), "… and 99001 more")
 }
 
 func TestDeepTreeKeepsEveryLevelUpToTheLimit(t *testing.T) {

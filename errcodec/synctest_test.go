@@ -9,7 +9,7 @@ import (
 )
 
 func TestPatienceIsBoundedToTheMoment(t *testing.T) {
-	codec := app()
+	codec := impatient()
 	codec.Encode(stranger{"outside of the bubble"})
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
@@ -27,7 +27,7 @@ func TestPatienceIsBoundedToTheMoment(t *testing.T) {
 func TestSlowErrorsAreWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := func() string { time.Sleep(199 * time.Millisecond); return "slow" }
-		assert.Equal(t, "slow", trip(app(), scripted{slow, nothing, never}).Error())
+		assert.Equal(t, "slow", trip(impatient(), scripted{slow, nothing, never}).Error())
 	})
 }
 
@@ -39,7 +39,7 @@ func TestStuckErrorsShareThePatience(t *testing.T) {
 		for range 20 {
 			many = append(many, scripted{func() string { <-release; return "" }, nothing, never})
 		}
-		trip(app(), &strangeList{"list", many})
+		trip(impatient(), &strangeList{"list", many})
 		assert.Less(t, time.Since(begin), 400*time.Millisecond)
 		assert.Greater(t, time.Since(begin), 390*time.Millisecond)
 		close(release)

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/skald-go/skald/errcodec"
 	"github.com/stretchr/testify/assert"
@@ -147,7 +148,13 @@ func appEntries() []errcodec.Entry {
 	}
 }
 
-func app() *errcodec.Codec { return errcodec.New(appEntries()...) }
+// app is patient: a loaded machine must not make an innocent error look stuck.
+func app() *errcodec.Codec {
+	return errcodec.New(append(appEntries(), errcodec.Bounds(errcodec.Limits{Patience: time.Minute}))...)
+}
+
+// impatient is as patient as any codec.
+func impatient() *errcodec.Codec { return errcodec.New(appEntries()...) }
 
 // targets are what errors.Is is asked for.
 var targets = []error{
