@@ -1,10 +1,6 @@
 package redisx
 
-import (
-	"context"
-
-	"github.com/skald-go/skald/broker"
-)
+import "github.com/skald-go/skald/broker"
 
 // Kill ends the signs of life of a worker.
 func Kill(w broker.Worker) {
@@ -14,20 +10,15 @@ func Kill(w broker.Worker) {
 	own.silent = true
 }
 
+// Forsake is Kill for a worker that does not notice: only the server can fence it.
+func Forsake(w broker.Worker) {
+	Kill(w)
+	w.(*worker).expiry.Stop()
+}
+
 // Deafen lets b hear nothing that other brokers or the server publish.
 func Deafen(b *Broker) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.listening = true
-}
-
-// ScriptsOf gives the source of every script.
-func ScriptsOf() map[string]string {
-	return map[string]string{"apply": applySource, "receive": receiveSource}
-}
-
-// Sweep runs the chores once.
-func Sweep(ctx context.Context, b *Broker) error {
-	_, _, err := b.part.sweep(ctx, "")
-	return err
 }
