@@ -46,7 +46,7 @@ func (m *Machine) replay(e broker.Entry) error {
 	}
 	m.size += len(e.Path) + len(e.Data)
 	if f.ID != "" {
-		m.mark(f.ID)
+		m.mark(f.ID, false)
 	}
 	m.apply(i, &f)
 	return nil

@@ -84,7 +84,7 @@ type Machine struct {
 
 	bufs    *buffers
 	consume []string
-	seen    map[string]struct{} // IDs of events that were taken
+	seen    map[string]bool // IDs of events that were taken; true: and left the mailbox by this machine
 	send    []broker.Message
 }
 

@@ -68,23 +68,30 @@ func DecodeNote(data []byte) (Note, error) {
 
 // Mail takes an event. One that was taken before is passed over. Events of a kind that is not known are left in the mailbox, and the error says so.
 func (m *Machine) Mail(ev broker.Event, now time.Time) error {
-	if _, seen := m.seen[ev.ID]; seen {
+	if consumed, seen := m.seen[ev.ID]; seen {
+		if !consumed {
+			m.consumed(ev.ID)
+		}
 		return nil
 	}
 	if err := m.read(ev, now); err != nil {
 		return fmt.Errorf("flow: event %q of kind %q for saga %q: %w", ev.ID, ev.Kind, m.id, err)
 	}
-	m.mark(ev.ID)
-	m.consume = append(m.consume, ev.ID)
+	m.consumed(ev.ID)
 	return nil
 }
 
+func (m *Machine) consumed(id string) {
+	m.mark(id, true)
+	m.consume = append(m.consume, id)
+}
+
 // mark remembers that an event was taken: it may come again.
-func (m *Machine) mark(id string) {
+func (m *Machine) mark(id string, consumed bool) {
 	if m.seen == nil {
-		m.seen = map[string]struct{}{}
+		m.seen = map[string]bool{}
 	}
-	m.seen[id] = struct{}{}
+	m.seen[id] = consumed
 }
 
 func (m *Machine) read(ev broker.Event, now time.Time) error {

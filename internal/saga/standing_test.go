@@ -93,7 +93,9 @@ func (w *world) checkPivot(s *stored, f saga.Fact) {
 	case saga.Done:
 		s.pivoted = s.pivoted || w.place(s, f.Path).node.Step.Pivot
 	case saga.Reply:
-		s.pivoted = s.pivoted || turns(w.place(s, f.Path).node.Child.Root)
+		if o, err := saga.DecodeOutcome(f.Out); err == nil && o.End == saga.Succeeded && turns(w.place(s, f.Path).node.Child.Root) {
+			s.pivoted = true
+		}
 	}
 }
 
