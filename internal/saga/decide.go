@@ -255,8 +255,11 @@ func (i *inst) told() bool { return i.noted && (i.trouble == nil || !i.trouble.d
 
 // uncertain says that somebody may have seen an effect of i which is not recorded.
 func (i *inst) uncertain() bool {
-	return i.running || i.suspect || (i.trouble != nil && i.trouble.notYet)
+	return i.running || i.suspect || i.asked()
 }
+
+// asked says that i has answered: not yet.
+func (i *inst) asked() bool { return i.trouble != nil && i.trouble.notYet }
 
 // clearLimbo records what is known of attempts that were cut off and do not run any more.
 func (m *Machine) clearLimbo(now time.Time) bool {

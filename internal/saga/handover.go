@@ -39,7 +39,7 @@ func (m *Machine) Withdraw(a Attempt, now time.Time) {
 	m.running--
 	switch {
 	case m.settled != nil || m.broken != nil:
-	case i.cancelled && i.phase == open && !i.tainted():
+	case i.cancelled && i.phase == open && !i.tainted() && !i.asked():
 		m.record(i, &Fact{Kind: Refused, Flag: true, Attempts: i.attempts, err: ErrInterrupted}, now)
 	default:
 		m.queue(i)

@@ -33,7 +33,7 @@ func simulateOf[T value[T]](w *world, input T) {
 		w.env.Moment = 0
 	}
 	w.faults = d.n(16)
-	w.flaky = flaky{crash: 30, giveBack: 40, twice: 6, abandon: 5, time: 12, mail: 30}
+	w.flaky = flaky{crash: 30, giveBack: 40, twice: 6, abandon: 5, time: 12, mail: 30, withdraw: 30}
 	w.answers = w.roll
 	w.answer = input.mix("by hand")
 	w.start("main", "m", input)

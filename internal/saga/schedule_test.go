@@ -106,6 +106,10 @@ func (w *world) disturb() {
 			w.giveBack(s)
 		default:
 			for _, c := range s.owner.calls {
+				if w.strike(w.flaky.withdraw) > 0 {
+					w.withdraw(c)
+					break
+				}
 				if c.stopped && w.strike(w.flaky.abandon) > 0 {
 					w.abandon(c)
 					break

@@ -38,7 +38,7 @@ type world struct {
 }
 
 // flaky is how often, one in so many times, something goes wrong; 0 is never.
-type flaky struct{ crash, giveBack, twice, abandon, time, mail int }
+type flaky struct{ crash, giveBack, twice, abandon, time, mail, withdraw int }
 
 // stored is what the broker has of one saga.
 type stored struct {
@@ -208,6 +208,10 @@ func (w *world) resolve(s *stored, kind, name string, note saga.Note) {
 // adopt loads a saga into a process of its own.
 func (w *world) adopt(s *stored) {
 	rec := s.Record
+	if w.strike(w.flaky.giveBack) > 0 {
+		w.handOver(s, &rec)
+		return
+	}
 	m, err := saga.Load(&w.env, w.progs[s.Flow], &rec, w.now)
 	if err != nil {
 		w.fail("load %s: %v", s.ID, err)
@@ -215,6 +219,19 @@ func (w *world) adopt(s *stored) {
 	w.logf("%s is loaded at revision %d, %d takeovers", s.ID, s.Rev, s.Takeovers)
 	w.own(s, m)
 	s.owner.inbox = slices.Clone(s.Mail)
+}
+
+// handOver is what an engine does that gets a saga and does not begin it.
+func (w *world) handOver(s *stored, rec *broker.Record) {
+	before := saga.Takeovers(rec)
+	t := broker.Transition{ID: s.ID, Rev: s.Rev, Next: broker.GiveBack}
+	if e, ok := saga.HandOver(rec, w.now); ok {
+		t.Append = []broker.Entry{e}
+	}
+	w.apply(s, t)
+	if after := s.Record; saga.Takeovers(&after) != before {
+		w.fail("%s: %d takeovers became %d when it was handed over", s.ID, before, saga.Takeovers(&after))
+	}
 }
 
 func (w *world) own(s *stored, m *saga.Machine) {
@@ -359,6 +376,15 @@ func (w *world) finish(c *call) {
 		out, a.err = c.what.Spec.Do(nil, c.what.In)
 	}
 	w.pureless(c.saved, func(m *saga.Machine) { m.Report(c.what, out, a.err, w.now) })
+}
+
+// withdraw takes an attempt back that waited for a goroutine.
+func (w *world) withdraw(c *call) {
+	w.logf("%s: %v is withdrawn", c.saved.ID, c)
+	p := c.saved.owner
+	p.calls = slices.DeleteFunc(p.calls, func(other *call) bool { return other == c })
+	p.asleep = false
+	p.m.Withdraw(c.what, w.now)
 }
 
 // abandon reports an attempt that does not return.
