@@ -38,10 +38,12 @@ type Engine struct {
 	pool    *pool
 	member  atomic.Pointer[member]
 	patient atomic.Pointer[run] // the saga that runs alone, if one does
+	shut    atomic.Bool         // no saga is received, because there is a patient
 	elders  sync.Map            // saga ID → *run that is over, and has attempts that have not returned
-	careful bool                // the last saga that was received is suspicious; only for who receives
 
-	room   chan struct{} // has a token when there is room to receive again
+	interrupt atomic.Pointer[context.CancelFunc] // of the call that receives
+	careful   bool                               // the last saga that was received is suspicious; only for who receives
+
 	empty  chan struct{} // has a token when the last run has ended
 	closed chan struct{} // closed when the broker is
 	alive  context.Context
@@ -78,7 +80,7 @@ func NewEngine(b broker.Broker, opts Options) *Engine {
 	e := &Engine{
 		broker: b, opts: opts, log: opts.Logger, payloads: p, errors: newWireErrors(opts.Errors, p),
 		table: newTable(), flows: map[broker.Served]*served{}, pool: newPool(opts.Concurrency),
-		room: make(chan struct{}, 1), empty: make(chan struct{}, 1), closed: make(chan struct{}),
+		empty: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
 	e.env = opts.env(p, e.errors)
 	e.alive, e.halt = context.WithCancel(context.Background())

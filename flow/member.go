@@ -72,29 +72,23 @@ func (e *Engine) receive(ctx context.Context, m *member) {
 	}
 }
 
-// receiveOnce asks for as many sagas as there is room for; without room, it asks for mail until there is some.
+// receiveOnce asks for as many sagas as there is room for, and for mail. It comes back with nothing when that changes.
 func (e *Engine) receiveOnce(ctx context.Context, m *member) ([]broker.Delivery, error) {
-	select {
-	case <-e.room:
-	default:
-	}
-	if room := e.roomToReceive(); room > 0 {
-		return m.worker.Receive(ctx, room)
-	}
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go func() {
-		select {
-		case <-e.room:
-			cancel()
-		case <-inner.Done():
-		}
-	}()
-	deliveries, err := m.worker.Receive(inner, 0)
-	if inner.Err() != nil && ctx.Err() == nil && errors.Is(err, inner.Err()) {
-		return deliveries, nil // it was interrupted because there is room
+	e.interrupt.Store(&cancel) // before it looks how much room there is
+	deliveries, err := m.worker.Receive(inner, e.roomToReceive())
+	if err != nil && inner.Err() != nil && ctx.Err() == nil && errors.Is(err, inner.Err()) {
+		return deliveries, nil
 	}
 	return deliveries, err
+}
+
+// askAnew has the receiver look again how much room there is.
+func (e *Engine) askAnew() {
+	if cancel := e.interrupt.Load(); cancel != nil {
+		(*cancel)()
+	}
 }
 
 // reserved is how many of Options.Concurrency places only sagas from the broker get, so that many starts here do not
@@ -102,15 +96,17 @@ func (e *Engine) receiveOnce(ctx context.Context, m *member) ([]broker.Delivery,
 func (e *Engine) reserved() int { return max(1, e.opts.Concurrency/4) }
 
 func (e *Engine) roomToReceive() int {
-	room := min(e.reserved(), e.opts.Concurrency-int(e.table.count.Load()))
-	switch {
-	case e.patient.Load() != nil:
+	e.shut.Store(false)
+	if patient := e.patient.Load(); patient != nil {
+		e.shut.Store(true)
+		patient.prod()
 		return 0
-	case e.careful:
-		return min(1, room)
-	default:
-		return room
 	}
+	room := min(e.reserved(), e.opts.Concurrency-int(e.table.count.Load()))
+	if e.careful {
+		room = min(1, room)
+	}
+	return max(0, room)
 }
 
 // removed takes the run out of the table, and tells those who wait for that.
@@ -121,7 +117,7 @@ func (e *Engine) removed(r *run) {
 		return
 	}
 	if left == e.opts.Concurrency-1 {
-		notify(e.room)
+		e.askAnew()
 	}
 	if left == 0 {
 		notify(e.empty)

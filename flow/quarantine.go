@@ -37,13 +37,16 @@ func (r *run) admitted(now time.Time) bool {
 	switch {
 	case r.gone:
 		return true
-	case r.elder != nil && r.elder.busy(), r.e.patient.Load() == r && r.e.table.count.Load() > 1:
+	case r.elder != nil && r.elder.busy(), r.e.patient.Load() == r && !r.e.isAlone():
 		r.driving = false
 		return false
 	}
 	r.elder = nil
 	return true
 }
+
+// isAlone says that no run but the patient is left, and none will come.
+func (e *Engine) isAlone() bool { return e.shut.Load() && e.table.count.Load() == 1 }
 
 // busy says that attempts run.
 func (r *run) busy() bool { return len(r.running()) > 0 }
@@ -55,6 +58,7 @@ func (e *Engine) isolate(r *run) {
 	}
 	e.log.Warn("every worker that ran a saga died: it runs alone in this process until it has got on", "saga", r.id, "flow", r.def.Name,
 		"takeovers", saga.Takeovers(r.record))
+	e.askAnew()
 	for _, other := range e.table.all() {
 		if other != r {
 			other.prod()
@@ -65,7 +69,7 @@ func (e *Engine) isolate(r *run) {
 // recovered ends the quarantine of r, if it is in one.
 func (e *Engine) recovered(r *run) {
 	if e.patient.Load() == r && e.patient.CompareAndSwap(r, nil) {
-		notify(e.room)
+		e.askAnew()
 	}
 }
 

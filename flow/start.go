@@ -165,6 +165,10 @@ func (e *Engine) localRun(spec broker.Start, def *plan.Def) *run {
 	if !e.table.add(r, e.opts.Concurrency-e.reserved()) {
 		return nil
 	}
+	if e.patient.Load() != nil { // it came meanwhile, and may have seen that it is alone
+		r.close()
+		return nil
+	}
 	return r
 }
 
