@@ -3,6 +3,7 @@ package saga_test
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/skald-go/skald/internal/plan"
@@ -271,7 +272,48 @@ func (w *world) checkOutcome(s *stored, end saga.Outcome, out any, all bool) {
 		w.fail("%s: compensated after its pivot", s.ID)
 	case len(end.Err) == 0:
 		w.fail("%s: compensated without an error", s.ID)
+	default:
+		w.checkFailure(s)
 	}
+}
+
+// checkFailure compares what a machine says of a saga that was undone with what its journal says.
+func (w *world) checkFailure(s *stored) {
+	f := w.fails[s.ID]
+	var undone []saga.UndoResult
+	cause := ""
+	for _, fact := range s.facts {
+		switch fact.Kind {
+		case saga.Undone, saga.Skipped:
+			undone = append(undone, saga.UndoResult{Path: fact.Path, ByHand: fact.Kind == saga.Skipped})
+		case saga.Refused, saga.Failed, saga.Cancelled, saga.Expired, saga.Asked, saga.Reply:
+			if text, fails := blames(s, fact); fails && cause == "" {
+				cause = text
+			}
+		}
+	}
+	told := slices.DeleteFunc(slices.Clone(f.Undone), func(u saga.UndoResult) bool { return w.place(s, u.Path).node.Kind == plan.Child })
+	if !slices.Equal(told, undone) {
+		w.fail("%s: the undos were %v, and the outcome says %v", s.ID, undone, told)
+	}
+	if !w.races(s) && f.Cause.Error() != cause {
+		w.fail("%s: the first failure was %q, and the outcome says %q", s.ID, cause, f.Cause)
+	}
+}
+
+// blames says whether a fact is a failure of its own, and its text.
+func blames(s *stored, f saga.Fact) (text string, fails bool) {
+	if f.Kind == saga.Reply {
+		o, _ := saga.DecodeOutcome(f.Out)
+		return string(o.Err), o.End == saga.Compensated
+	}
+	forgiven := f.Path != "" && s.paths[f.Path].proceeded
+	return string(f.Err), !(f.Kind == saga.Failed && (f.Flag || forgiven)) && !(f.Kind == saga.Refused && f.Flag)
+}
+
+// races says that there is a race in a saga's flow.
+func (w *world) races(s *stored) bool {
+	return slices.ContainsFunc(everyNode(w.progs[s.Flow].Def.Root), func(n *plan.Node) bool { return n.Kind == plan.Race })
 }
 
 // checkEffects compares what a journal says with what the participants have.

@@ -6,7 +6,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
 	"github.com/skald-go/skald/broker"
@@ -14,8 +17,9 @@ import (
 )
 
 // simulate runs one random saga among random faults, to its end.
-func simulate(d dice, fatal func(string, ...any)) *world {
+func simulate(d dice, fatal func(string, ...any), decodeAll bool) *world {
 	w := newWorld(d, fatal)
+	w.env.DecodeAll = decodeAll
 	if d.n(4) == 3 {
 		simulateOf[box](w, box{N: uint64(d.n(1000))})
 	} else {
@@ -28,9 +32,11 @@ func simulateOf[T value[T]](w *world, input T) {
 	d := w.dice
 	g := newMaker[T](d, &w.pures)
 	w.serve(erased(g.saga("main", where{})))
-	w.env.DecodeAll = d.n(2) == 1
 	if d.n(2) == 1 {
 		w.env.Moment = 0
+	}
+	if oneIn(d, 3) {
+		w.env.SlowAfter = 200 * time.Millisecond
 	}
 	w.faults = d.n(16)
 	w.flaky = flaky{crash: 30, giveBack: 40, twice: 6, abandon: 5, time: 12, mail: 30, withdraw: 30}
@@ -129,16 +135,61 @@ func runs(n uint64) uint64 {
 	return n
 }
 
-func TestSimulation(t *testing.T) {
-	for seed := range runs(3000) {
-		simulate(newSeeded(seed), func(format string, args ...any) {
-			t.Helper()
-			t.Logf("seed %d", seed)
-			t.Fatalf(format, args...)
-		})
+func fatal(t *testing.T, seed uint64) func(string, ...any) {
+	return func(format string, args ...any) {
+		t.Helper()
+		t.Logf("seed %d", seed)
+		t.Fatalf(format, args...)
 	}
 }
 
-func TestSimulationRapid(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) { simulate(drawn{t}, t.Fatalf) })
+func TestSimulation(t *testing.T) {
+	facts, ends, commits := map[saga.FactKind]int{}, map[string]int{}, 0
+	for seed := range runs(2000) {
+		w := simulate(newSeeded(seed), fatal(t, seed), seed%2 == 0)
+		commits += w.commits
+		for _, s := range w.stored {
+			ends[s.ending()]++
+			for _, f := range s.facts {
+				facts[f.Kind]++
+			}
+		}
+	}
+	t.Logf("%d commits, sagas %v, facts %v", commits, ends, facts)
+	for kind := saga.Done; kind <= saga.Passed; kind++ {
+		assert.NotZero(t, facts[kind], "no run records %v", kind)
+	}
+	for _, end := range []string{"done", "undone", "done by hand", "undone by hand", "done after a relay", "undone after a relay"} {
+		assert.NotZero(t, ends[end], "no saga ends %s", end)
+	}
+}
+
+// ending says in words how a saga ended.
+func (s *stored) ending() string {
+	o, _ := saga.DecodeOutcome(s.outcome)
+	end := map[saga.End]string{saga.Succeeded: "done", saga.Compensated: "undone"}[o.End]
+	switch {
+	case s.settled:
+		return end + " by hand"
+	case s.relays > 0:
+		return end + " after a relay"
+	}
+	return end
+}
+
+func TestSimulationShrinks(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) { simulate(drawn{t}, t.Fatalf, rapid.Bool().Draw(t, "decode all")) })
+}
+
+// TestLiveValuesAreWhatARestartReads runs each saga twice.
+func TestLiveValuesAreWhatARestartReads(t *testing.T) {
+	for seed := range runs(500) {
+		live := simulate(newSeeded(seed), fatal(t, seed), false)
+		decoded := simulate(newSeeded(seed), fatal(t, seed), true)
+		require.Equal(t, live.log, decoded.log, "seed %d", seed)
+		for id, s := range live.stored {
+			require.Equal(t, s.Journal, decoded.stored[id].Journal, "seed %d, saga %s", seed, id)
+			require.Equal(t, s.outcome, decoded.stored[id].outcome, "seed %d, saga %s", seed, id)
+		}
+	}
 }
