@@ -10,7 +10,7 @@ FUZZTIME    ?= 60s
 MODULES     := $(patsubst %/go.mod,%,$(wildcard */*/go.mod))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quickstart test lint fmt fuzz bench cover mutants
+.PHONY: help demo quickstart test test-redis lint fmt fuzz bench cover mutants
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ quickstart: ## run the first saga of the README
 test: ## run all tests, with the race detector
 	$(GO) test -race -timeout 10m ./...
 	@for dir in $(MODULES); do (cd $$dir && $(GO) test -race ./...) || exit 1; done
+
+test-redis: ## run the tests of the broker on Redis, on servers that they start
+	$(GO) test -race -tags redis ./redisx/... ./internal/redistest/...
 
 lint: ## check format, vet, staticcheck and go.mod
 	@files=$$($(GO) list -f '{{range .GoFiles}}{{$$.Dir}}/{{.}} {{end}}{{range .TestGoFiles}}{{$$.Dir}}/{{.}} {{end}}{{range .XTestGoFiles}}{{$$.Dir}}/{{.}} {{end}}' ./... ) && \
