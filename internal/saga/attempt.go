@@ -206,6 +206,9 @@ func (m *Machine) reportRefused(i *inst, a Attempt, err error, now time.Time) {
 	case m.pivoted:
 		m.halt(i, a.Number, err, now)
 	default:
+		if t := i.trouble; t != nil {
+			t.notYet = false // this is the answer
+		}
 		if !i.cancelled {
 			m.doubt(i.boundary(), now)
 		}
