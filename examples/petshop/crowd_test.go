@@ -107,7 +107,7 @@ func (c *crowd) trade(t *testing.T, id string) {
 func (c *crowd) fault(id string) participants.Fault {
 	steps := []string{"lock-offer", "take-points", "move-pet", "pay-seller", "sell-offer", "withdraw", "return-pet", "take-pet", "insert-offer", "add-backdrop"}
 	f := participants.Fault{At: id + "/" + steps[c.dice.IntN(len(steps))] + "/do", Times: 1 + c.dice.IntN(4)}
-	switch c.dice.IntN(5) {
+	switch c.dice.IntN(6) {
 	case 0:
 		f.Fail = true
 	case 1:
@@ -117,6 +117,8 @@ func (c *crowd) fault(id string) participants.Fault {
 	case 3:
 		f.Err = no
 	case 4:
+		f.Delay = time.Duration(c.dice.IntN(10)) * time.Millisecond
+	case 5:
 		f.At = f.At[:len(f.At)-len("do")] + "undo"
 		f.Err = no
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -11,6 +12,7 @@ import (
 	"github.com/skald-go/skald/examples/internal/brokers"
 	"github.com/skald-go/skald/examples/petshop/domain"
 	"github.com/skald-go/skald/examples/petshop/participants"
+	"github.com/skald-go/skald/examples/petshop/shop"
 	"github.com/skald-go/skald/flow"
 )
 
@@ -212,6 +214,26 @@ func TestASagaThatFailsBeforeItsFirstEffectUndoesNothing(t *testing.T) {
 				assert.Empty(t, calls(w, sagaID))
 			})
 		}
+	})
+}
+
+// A request hangs, its saga is cancelled and undone, and then it arrives.
+func TestARequestThatHangsIsRefusedWhenItsSagaIsUndone(t *testing.T) {
+	brokers.Each(t, func(t *testing.T, k brokers.Kind, all bool) {
+		w := openAt(t, k, noon(), decoding(all))
+		before := w.town.State()
+		gate := gateAt(t, w, "take-points/do")
+		future, err := w.BuyPet.Start(soon(t), w.engine, shop.OnOffer{Caller: w.as("bob"), Offer: "o-1"}, flow.ID(sagaID))
+		require.NoError(t, err)
+		<-gate.reached
+		require.NoError(t, future.Cancel(soon(t), "it takes too long"))
+		_, err = future.Await(soon(t))
+		requireUndone(t, w, before, err, "")
+		assert.ErrorIs(t, err, flow.ErrCancelled)
+		gate.open()
+		require.Eventually(t, func() bool { return len(calls(w, sagaID)) == 4 }, 5*time.Second, time.Millisecond)
+		assert.Equal(t, []string{"lock-offer", "undo take-points: nothing to undo", "undo lock-offer", "take-points: refused"}, calls(w, sagaID))
+		assert.Equal(t, before, w.town.State())
 	})
 }
 

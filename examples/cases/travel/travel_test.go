@@ -80,13 +80,6 @@ func (w *world) did() []string {
 	return did
 }
 
-func (w *world) expect(did ...string) []string {
-	if !w.ordered {
-		slices.Sort(did)
-	}
-	return did
-}
-
 func requireUndone(t *testing.T, err, cause error) {
 	t.Helper()
 	failed, ok := errors.AsType[*flow.Error](err)
