@@ -48,7 +48,8 @@ func measure(b *testing.B, f flow.Flow[workload.Order, workload.Label], callers 
 	e.Serve(f)
 	ctx, cancel := context.WithCancel(workload.WithTrace(context.Background(), "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"))
 	ended := make(chan error, 1)
-	go func() { ended <- e.Run(ctx) }()
+	run := e.Run
+	go func() { ended <- run(ctx) }()
 	defer func() {
 		cancel()
 		<-ended
@@ -58,10 +59,10 @@ func measure(b *testing.B, f flow.Flow[workload.Order, workload.Label], callers 
 		defer starter.Close()
 		e = flow.NewEngine(starter, opts)
 	}
-	run(b, ctx, e, f, callers, 2000)
+	callSagas(b, ctx, e, f, callers, 2000)
 	before := readCosts(b, client)
 	b.ResetTimer()
-	times := run(b, ctx, e, f, callers, b.N)
+	times := callSagas(b, ctx, e, f, callers, b.N)
 	b.StopTimer()
 	after := readCosts(b, client)
 	slices.Sort(times)
@@ -76,7 +77,7 @@ func measure(b *testing.B, f flow.Flow[workload.Order, workload.Label], callers 
 	b.ReportMetric(float64(times[len(times)*99/100].Microseconds()), "p99-µs")
 }
 
-func run(b *testing.B, ctx context.Context, e *flow.Engine, f flow.Flow[workload.Order, workload.Label], callers, sagas int) []time.Duration {
+func callSagas(b *testing.B, ctx context.Context, e *flow.Engine, f flow.Flow[workload.Order, workload.Label], callers, sagas int) []time.Duration {
 	var left atomic.Int64
 	left.Store(int64(sagas))
 	times := make([]time.Duration, sagas)
