@@ -259,3 +259,24 @@ const idleKeys = 3
 func commands(t *testing.T, client *redis.Client) float64 {
 	return infoOf(t, client, "stats", "total_commands_processed")
 }
+
+// A worker takes at most so many sagas at once; what is left must not wait for the next time that it looks by itself.
+func TestManySagasAreTakenOneChunkAfterTheOther(t *testing.T) {
+	verifyNone(t)
+	b := newBroker(t, redistest.Start(t).Client(), redisx.Options{})
+	served := broker.Served{Flow: "order", Version: 1}
+	const sagas = 1000
+	for i := range sagas {
+		_, err := b.Start(t.Context(), broker.Start{ID: fmt.Sprint(i), Served: served})
+		require.NoError(t, err)
+	}
+	w, err := b.Join(t.Context(), broker.Member{Build: "b", Flows: []broker.Served{served}, Lease: time.Minute})
+	require.NoError(t, err)
+	begun := time.Now()
+	for taken := 0; taken < sagas; {
+		got, err := w.Receive(t.Context(), sagas)
+		require.NoError(t, err)
+		taken += len(got)
+	}
+	assert.Less(t, time.Since(begun), time.Second)
+}

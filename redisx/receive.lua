@@ -53,7 +53,9 @@ end
 
 local popped, more = {}, 0
 if #lanes == 1 then
-  popped, more = pop(lanes[1], room)
+  local left
+  popped, left = pop(lanes[1], room)
+  more = left > 0 and 1 or 0
 elseif #lanes > 1 then
   local first = {}
   for k, lane in ipairs(lanes) do first[k] = since(lane) end
