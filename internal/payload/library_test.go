@@ -94,6 +94,7 @@ var samples = map[string]any{
 	"many":                   new(make([]bool, 70_000)),
 	"seconds only":           &paid,
 	"long ago":               new(time.Date(1066, 9, 25, 0, 0, 0, 1, time.UTC).Local()),
+	"next century":           new(time.Unix(1<<33, 0)),
 	"far away":               new(time.Unix(1<<35, 7)),
 	"zero time":              &time.Time{},
 	"times":                  &map[string]time.Time{"a": noon},

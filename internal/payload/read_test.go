@@ -72,6 +72,13 @@ func TestNilIsTheZeroValue(t *testing.T) {
 	assert.Equal(t, []map[string][2]string{{"a": {}}, nil}, *deep.A)
 }
 
+func TestEntriesHaveNothingOfEachOther(t *testing.T) {
+	data := mapOf(t, []int8{1, 2}, object{"SKU": "a", "Count": 1}, []int8{3}, object{"Price": 1.5})
+	var back map[[2]int8]item
+	require.NoError(t, Unmarshal(data, &back))
+	assert.Equal(t, map[[2]int8]item{{1, 2}: {"a", 1, 0}, {3, 0}: {Price: 1.5}}, back)
+}
+
 func TestTextAndBytesAreReadAsEachOther(t *testing.T) {
 	var s string
 	require.NoError(t, Unmarshal(mustMarshal(t, []byte("text")), &s))
@@ -262,13 +269,12 @@ func TestLengthsAreNotBelieved(t *testing.T) {
 
 func TestALibraryDecoderThatFailedIsNotUsedAgain(t *testing.T) {
 	into := reflect.New(reflect.TypeFor[raw]()).Elem()
-	d := &decoder{data: []byte{codeFixArray | 2, 1}}
-	require.Error(t, foreignCodec{}.read(d, into))
-	assert.Nil(t, d.lib)
-	d.data, d.pos = []byte{7}, 0
+	d := &decoder{data: []byte{7, codeFixArray | 2, 1}}
 	require.NoError(t, foreignCodec{}.read(d, into))
-	assert.NotNil(t, d.lib)
 	assert.Equal(t, raw{7}, into.Interface())
+	require.NotNil(t, d.lib)
+	require.Error(t, foreignCodec{}.read(d, into))
+	require.Nil(t, d.lib)
 }
 
 func TestAnEncoderThatWritesNoValuesIsRefused(t *testing.T) {
