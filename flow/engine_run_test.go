@@ -67,7 +67,9 @@ func TestServePanics(t *testing.T) {
 			require.PanicsWithValue(t, tt.want, func() { tt.serve(newEngine(newBroker(), flow.Options{})) })
 		})
 	}
-	require.NotPanics(t, func() { newEngine(newBroker(), flow.Options{}, one, one.Version(2), flow.New[int]("f").Then(adds("one", 1))) })
+	require.NotPanics(t, func() {
+		newEngine(newBroker(), flow.Options{}, one, one.Version(2), flow.New[int]("f").Then(adds("one", 1)))
+	})
 }
 
 func TestNewEnginePanics(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 	"time"
-
 )
 
 // chores are what has to be done now and then, by any broker that has workers: several do no harm.
@@ -113,4 +112,3 @@ func (p *partition) sweep(ctx context.Context, leaving string) (more bool, wake 
 	}
 	return number(v[0]) == 1, wake, nil
 }
-

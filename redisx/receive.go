@@ -286,4 +286,3 @@ func (w *worker) compare(owned []any, begun time.Time) (unknown []any, gone []st
 	}
 	return unknown, gone
 }
-
