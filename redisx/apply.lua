@@ -17,7 +17,7 @@ local added, removed = {}, {}                            -- of the sets of owned
 local told, kept = {}, {}                                -- results by node, finished sagas by when they are forgotten
 
 -- other tells whether any of the IDs that are not in m may have a result or early mail.
-local other = false
+local other, boxed = false, {} -- boxed: by an operation of this batch
 do
   local keys = {}
   for i = 1, #ID do
@@ -87,7 +87,7 @@ local function start(i, w, head, record, limited)
   elseif limited and backlog > 0 and crowded() then
     return 'O'
   end
-  local mail = other and adopt(id) or 0
+  local mail = (other or boxed[i]) and adopt(id) or 0
   set(i, pack(FIXED, state, mail > 0 and BOX or 0, 1, now, 0, 0, 0, mail, owner, NOBODY) .. head)
   starts[#starts + 1] = id
   starts[#starts + 1] = record
@@ -108,7 +108,7 @@ local function early(i, ev, body, limited)
     call('ZREMRANGEBYSCORE', P .. 'em', '-inf', now)
     if call('ZCARD', P .. 'em') >= early_max then return 'O' end
   end
-  other = true
+  boxed[i] = true
   call('HSET', box, ev, pack('>I4', call('HLEN', box) + 1) .. body)
   call('PEXPIRE', box, early_for)
   call('ZADD', P .. 'em', now + early_for, id .. '\0' .. ev)
@@ -185,7 +185,6 @@ end
 local function finish(i, m, flags, chunks, outcome, keep)
   local id = ID[i]
   past[i] = m .. outcome
-  other = true
   call('SET', P .. 'r:' .. id, past[i], 'PX', keep)
   stopped[#stopped + 1] = id
   journal_fields(dropped, id, chunks)
