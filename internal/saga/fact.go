@@ -147,7 +147,7 @@ func DecodeFact(e broker.Entry, started time.Time) (Fact, error) {
 	r := reader{data: e.Data}
 	f := Fact{Kind: FactKind(r.byte()), Path: e.Path}
 	m := r.uvarint()
-	f.At = started.Add(time.Duration(r.varint()) * time.Millisecond)
+	f.At = started.Add(r.millis())
 	f.Flag, f.Suspect = m&isFlag != 0, m&isSuspect != 0
 	if m&hasAttempts != 0 {
 		f.Attempts = int(r.uvarint())

@@ -3,6 +3,7 @@ package saga
 import (
 	"encoding/binary"
 	"errors"
+	"time"
 )
 
 // errShort says that bytes ended early or a length was impossible.
@@ -49,6 +50,16 @@ func (r *reader) varint() int64 {
 	}
 	r.data = r.data[n:]
 	return v
+}
+
+// millis reads milliseconds.
+func (r *reader) millis() time.Duration {
+	v := r.varint()
+	if d := time.Duration(v) * time.Millisecond; d.Milliseconds() == v {
+		return d
+	}
+	r.fail()
+	return 0
 }
 
 func (r *reader) byte() byte {
