@@ -343,7 +343,9 @@ func TestParkedSagasAndTheirCallersHoldNoGoroutine(t *testing.T) {
 		e := running(t, b, flow.Options{}, wait)
 		futures := make([]flow.Future[int], sagas)
 		for i := range futures {
-			futures[i] = start(t, wait, e, i)
+			future, err := wait.Start(context.Background(), e, i)
+			require.NoError(t, err)
+			futures[i] = future
 		}
 		settle()
 		require.Equal(t, sagas, stats(t, b).Parked)
@@ -351,13 +353,19 @@ func TestParkedSagasAndTheirCallersHoldNoGoroutine(t *testing.T) {
 
 		var waiting sync.WaitGroup
 		for _, f := range futures[:1000] {
-			waiting.Go(func() { assert.NotZero(t, done(t, f)) })
+			waiting.Go(func() {
+				_, err := f.Await(context.Background())
+				assert.NoError(t, err)
+			})
 		}
 		settle()
 		require.Less(t, runtime.NumGoroutine(), 1400, "a caller who waits has its own goroutine, and the library none for it")
 		waiting.Wait()
+		ctx := within(t, time.Hour)
 		for i, f := range futures {
-			require.Equal(t, i+1, done(t, f))
+			out, err := f.Await(ctx)
+			require.NoError(t, err)
+			require.Equal(t, i+1, out)
 		}
 	})
 }
