@@ -21,8 +21,9 @@ demo: ## run the pet shop, the main example, in memory
 quickstart: ## run the first saga of the README
 	@$(GO) run ./examples/quickstart
 
-test: ## run all tests, with the race detector
+test: ## run all tests with the race detector, and those of memory budgets without it
 	$(GO) test -race -timeout 10m ./...
+	$(GO) test -run 'Budget|Alloc' ./flow ./inmem ./errcodec ./internal/payload
 	@for dir in $(MODULES); do (cd $$dir && $(GO) test -race ./...) || exit 1; done
 
 test-redis: ## run the tests of the broker on Redis, on servers that they start
