@@ -18,7 +18,8 @@ import (
 // trade is one of the shop's sagas, as all tests need it.
 type trade struct {
 	name   string
-	steps  []string // all but the last have an undo
+	steps  []string // with an effect; each has an undo, but for a pivot
+	pivot  string   // the last step, if it is one
 	reads  string   // a step before them that changes nothing
 	run    func(context.Context, *world) (any, error)
 	result any
@@ -94,7 +95,7 @@ func trades() []trade {
 	buySteps := []string{"lock-offer", "take-points", "move-pet", "pay-seller", "sell-offer"}
 	return []trade{
 		{
-			name: "buy-pet", steps: buySteps, run: buying("bob"), result: rex,
+			name: "buy-pet", pivot: "sell-offer", steps: buySteps, run: buying("bob"), result: rex,
 			after: func(s *participants.State) {
 				s.Points["bob"], s.Points["ada"] = 3000, 5000
 				s.Stables["bob"]["rex"] = rex
@@ -102,14 +103,14 @@ func trades() []trade {
 			},
 		},
 		{
-			name: "withdraw-offer", steps: []string{"withdraw", "return-pet", "delete-offer"}, run: withdrawing("ada"), result: rex,
+			name: "withdraw-offer", pivot: "delete-offer", steps: []string{"withdraw", "return-pet", "delete-offer"}, run: withdrawing("ada"), result: rex,
 			after: func(s *participants.State) {
 				s.Stables["ada"]["rex"] = rex
 				delete(s.Offers, "o-1")
 			},
 		},
 		{
-			name: "offer-pet", steps: []string{"take-pet", "insert-offer"}, run: offering("ada", "mia"),
+			name: "offer-pet", pivot: "insert-offer", steps: []string{"take-pet", "insert-offer"}, run: offering("ada", "mia"),
 			result: domain.Offer{ID: "o-2", Seller: "ada", Pet: mia, Price: 80, Status: domain.OnSale},
 			after: func(s *participants.State) {
 				delete(s.Stables, "ada")

@@ -15,6 +15,7 @@ func (b *backdrops) routes() {
 	b.handle("POST /backdrops/{name}/owners/{user}", b.add)
 	b.handle("POST /backdrops/{name}/owners/{user}/remove", b.remove)
 	b.handle("POST /backdrops/{name}/decrement", b.decrement)
+	b.handle("POST /backdrops/{name}/increment", b.increment)
 }
 
 // check gives the backdrop to a user who does not own it.
@@ -60,6 +61,16 @@ func (b *backdrops) decrement(r *request) (any, error) {
 	return backdrop, nil
 }
 
+func (b *backdrops) increment(r *request) (any, error) {
+	backdrop, found := b.stock[r.PathValue("name")]
+	if !found {
+		return nil, domain.ErrNoBackdrop
+	}
+	backdrop.Stock++
+	b.stock[backdrop.Name] = backdrop
+	return backdrop, nil
+}
+
 // quizzes holds the quizzes by their titles.
 type quizzes struct {
 	service
@@ -68,7 +79,8 @@ type quizzes struct {
 
 func (q *quizzes) routes() {
 	q.name = "quizzes"
-	q.handle("POST /quizzes", q.create)
+	q.handle("POST /quizzes/{title}", q.create)
+	q.handle("POST /quizzes/{title}/delete", q.remove)
 }
 
 func (q *quizzes) create(r *request) (any, error) {
@@ -81,6 +93,11 @@ func (q *quizzes) create(r *request) (any, error) {
 	}
 	q.quizzes[quiz.Title] = quiz
 	return quiz, nil
+}
+
+func (q *quizzes) remove(r *request) (any, error) {
+	delete(q.quizzes, r.PathValue("title"))
+	return nil, nil
 }
 
 // releases records which pets were let go.

@@ -53,7 +53,7 @@ func (c *client) drawCapsules() flow.Flow[Draw, []domain.Pet] {
 		Also(c.draw(), func(d Draw, pets []domain.Pet) drawn { return drawn{d, pets} }).
 		Use(c.takePoints(), func(d drawn) Points { return d.Draw.price() }, keep).
 		Map(func(d drawn) Pets { return Pets{d.Draw.Caller, d.Draw.Caller.User, d.Pets} }).
-		Then(step.New("add-pets", c.put).Pivot().Retry(retry))
+		Then(c.putPet("add-pets"))
 }
 
 // WantBackdrop asks for a backdrop.
@@ -99,9 +99,14 @@ func (c *client) addBackdrop() step.Step[WantBackdrop, domain.Backdrop] {
 }
 
 func (c *client) decrementStock() step.Step[WantBackdrop, domain.Backdrop] {
-	return step.New("decrement-stock", func(ctx context.Context, w WantBackdrop) (domain.Backdrop, error) {
+	decrement := func(ctx context.Context, w WantBackdrop) (domain.Backdrop, error) {
 		return c.post[domain.Backdrop](ctx, w.Caller, nil, "backdrops", "backdrops", w.Backdrop, "decrement")
-	}).Pivot().Retry(retry)
+	}
+	return step.New("decrement-stock", decrement).
+		Compensate(func(ctx context.Context, e step.Effect[WantBackdrop, domain.Backdrop]) error {
+			return c.undo(ctx, nil, "backdrops", "backdrops", e.In.Backdrop, "increment")
+		}).
+		Retry(retry).RetryUndo(retryUndo)
 }
 
 // buyBackdrop sells a backdrop to the caller, if one is left when everything else is done.

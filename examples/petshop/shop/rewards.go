@@ -20,14 +20,23 @@ type NewQuiz struct {
 	Title  string
 }
 
+func (c *client) createQuiz() step.Step[NewQuiz, domain.Quiz] {
+	create := func(ctx context.Context, q NewQuiz) (domain.Quiz, error) {
+		quiz := domain.Quiz{Title: q.Title, Author: q.Caller.User}
+		return c.post[domain.Quiz](ctx, q.Caller, quiz, "quizzes", "quizzes", q.Title)
+	}
+	return step.New("create-quiz", create).
+		Compensate(func(ctx context.Context, e step.Effect[NewQuiz, domain.Quiz]) error {
+			return c.undo(ctx, nil, "quizzes", "quizzes", e.In.Title, "delete")
+		}).
+		Retry(retry).RetryUndo(retryUndo)
+}
+
 // postQuiz pays the caller for a quiz.
 func (c *client) postQuiz() flow.Flow[NewQuiz, domain.Quiz] {
-	create := func(ctx context.Context, q NewQuiz) (domain.Quiz, error) {
-		return c.post[domain.Quiz](ctx, q.Caller, domain.Quiz{Title: q.Title, Author: q.Caller.User}, "quizzes", "quizzes")
-	}
 	return flow.New[NewQuiz]("post-quiz").
 		Use(c.givePoints("reward"), func(q NewQuiz) Points { return Points{q.Caller, q.Caller.User, QuizReward} }, keep).
-		Then(step.New("create-quiz", create).Pivot().Retry(retry))
+		Then(c.createQuiz())
 }
 
 // Released is a pet that was let go.
@@ -58,5 +67,5 @@ func (c *client) releasePet() flow.Flow[TakePet, domain.Balance] {
 		Also(c.takePet(), func(by TakePet, pet domain.Pet) Released { return Released{by, pet} }).
 		Also(c.recordRelease(), keep).
 		Map(Released.reward).
-		Then(step.New("pay-reward", c.give).Pivot().Retry(retry))
+		Then(c.givePoints("pay-reward"))
 }

@@ -1,7 +1,9 @@
 // Package shop is a pet shop: every trade is a saga over services that know nothing of one another.
 //
-// Its steps are thin clients of those services. The last step of a saga has no undo and is its pivot: it
-// is asked until it says whether it happened, and if it refuses, everything before it is undone.
+// Its steps are thin clients of those services. The last step of a saga that others see at once, such as
+// a new offer, has no undo and is a pivot: it is asked until it says that it happened. A last step that
+// may well be refused has an undo like any other, because after a lost reply a refusal leaves it open
+// whether it happened.
 package shop
 
 import (
