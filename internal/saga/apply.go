@@ -166,6 +166,7 @@ func (m *Machine) applyDecision(i *inst, f *Fact) {
 			m.done(i)
 			return
 		}
+		i.kids = m.kids(1)
 		m.enter(i.op.kids[i.pick], i, -1)
 	case Items:
 		i.outData = f.Out
@@ -236,9 +237,9 @@ func (m *Machine) applyUndone(i *inst, f *Fact) {
 	}
 	m.unhalt(i)
 	switch {
-	case i.passed:
-		i.passed = false
-		m.passed--
+	case i.owed:
+		i.owed = false
+		m.owed--
 		m.afterHalt(i)
 	case i.own:
 		i.own, i.back = false, undone
@@ -273,9 +274,9 @@ func (m *Machine) applyStuck(i *inst, f *Fact) {
 	i.own = false
 	switch {
 	case m.settings().StopAtFailed: // what would follow waits for it
-	case !i.passed:
-		i.passed = true
-		m.passed++
+	case !i.owed:
+		i.owed = true
+		m.owed++
 		m.isBack(i)
 	}
 	if own {

@@ -27,8 +27,8 @@ func (a *Attempt) Is(b *Attempt) bool { return a.inst == b.inst }
 // itself may have recorded: see Recorded.
 func (m *Machine) Next(now time.Time) (a Attempt, ok bool) {
 	for !m.Recorded() && m.ready() {
-		i := m.runnable[m.head]
-		m.dequeue()
+		i := m.runnable.take()
+		i.queued = false
 		if a, ok = m.attempt(i, now); ok {
 			i.running = true
 			m.running++
@@ -40,21 +40,13 @@ func (m *Machine) Next(now time.Time) (a Attempt, ok bool) {
 
 // ready drops what is not to run any more from the front of the queue, and says whether something is left.
 func (m *Machine) ready() bool {
-	for m.head < len(m.runnable) {
-		if m.wants(m.runnable[m.head]) {
+	for !m.runnable.empty() {
+		if m.wants(m.runnable.first()) {
 			return true
 		}
-		m.dequeue()
+		m.runnable.take().queued = false
 	}
 	return false
-}
-
-func (m *Machine) dequeue() {
-	m.runnable[m.head].queued = false
-	m.head++
-	if m.head == len(m.runnable) {
-		m.runnable, m.head = m.runnable[:0], 0
-	}
 }
 
 // wants says whether an attempt of i is to be made.

@@ -71,7 +71,7 @@ func (m *Machine) stop(i *inst) {
 		if m.pivot == i {
 			m.pivot = nil
 		}
-		if !i.suspect {
+		if !i.suspect && !i.running {
 			i.phase = void
 			return
 		}
@@ -229,7 +229,7 @@ func (m *Machine) undoLosers(race *inst) {
 // raceBack looks whether a race goes on: it is won when all losers are back, and lost when all parts are.
 func (m *Machine) raceBack(race *inst) {
 	switch {
-	case race.cancelled || race.phase != open || !race.allBack() || m.owesIn(race):
+	case race.cancelled || race.phase != open || !race.allBack() || m.owedIn(race):
 	case race.decided:
 		m.done(race)
 	default:
@@ -259,12 +259,12 @@ func (m *Machine) applyLost(race *inst) {
 	m.fail(race)
 }
 
-// owesIn says that the undo of something in i failed for good and was not done since.
-func (m *Machine) owesIn(i *inst) (owes bool) {
-	if m.passed > 0 || len(m.halted) > 0 {
-		i.walk(func(kid *inst) { owes = owes || kid.passed || kid.halted })
+// owedIn says that the undo of something in i failed for good and was not done since.
+func (m *Machine) owedIn(i *inst) (owed bool) {
+	if m.owed > 0 || len(m.halted) > 0 {
+		i.walk(func(kid *inst) { owed = owed || kid.owed || kid.halted })
 	}
-	return owes
+	return owed
 }
 
 // goBack sends the whole saga back, for a cause that is not a step's.

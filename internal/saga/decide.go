@@ -13,10 +13,8 @@ func (m *Machine) Advance(now time.Time) {
 	for m.broken == nil {
 		switch {
 		case len(m.limbo) > 0 && m.clearLimbo(now):
-		case len(m.undecided) > 0:
-			i := m.undecided[0]
-			m.undecided = m.undecided[1:]
-			m.decide(i, now)
+		case !m.undecided.empty():
+			m.decide(m.undecided.take(), now)
 		default:
 			t, ok := m.timers.due(now)
 			if !ok && m.conclude(now) {

@@ -50,18 +50,19 @@ func (m *Machine) begun(i *inst) {
 	case plan.Step:
 		m.queue(i)
 	case plan.Seq:
-		i.kids = m.kids(len(o.kids))
 		if len(o.kids) == 0 {
 			m.done(i)
 			return
 		}
+		i.kids = m.kids(len(o.kids))
 		m.enter(o.kids[0], i, -1)
 	case plan.Map:
 		m.done(i)
 	case plan.Join:
+		i.kids = m.kids(1)
 		m.enter(o.kids[0], i, -1)
 	case plan.All, plan.Race:
-		i.pending = int32(len(o.kids))
+		i.kids, i.pending = m.kids(len(o.kids)), int32(len(o.kids))
 		for _, kid := range o.kids {
 			m.enter(kid, i, -1)
 		}
@@ -78,14 +79,11 @@ func (m *Machine) begun(i *inst) {
 func (m *Machine) queue(i *inst) {
 	if !i.queued {
 		i.queued = true
-		if m.runnable == nil {
-			m.runnable = m.first[:0]
-		}
-		m.runnable = append(m.runnable, i)
+		m.runnable.put(i)
 	}
 }
 
-func (m *Machine) decideLater(i *inst) { m.undecided = append(m.undecided, i) }
+func (m *Machine) decideLater(i *inst) { m.undecided.put(i) }
 
 // done ends i with its output, and lets what contains it go on.
 func (m *Machine) done(i *inst) {

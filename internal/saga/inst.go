@@ -42,7 +42,7 @@ type inst struct {
 	suspect   bool  // an attempt may have had an effect that is not recorded
 	noted     bool  // suspect stands in the journal
 	saved     bool  // inData stands in the journal
-	passed    bool  // its undo failed for good, and the others did not wait for it
+	owed      bool  // its undo failed for good, and the others went on without it
 	fresh     bool  // suspect only says that an attempt runs now
 	halted    bool  // failed for good: waits for a person
 	kept      bool  // its effect stays
@@ -129,7 +129,7 @@ func (i *inst) prefix() string {
 }
 
 // backward says that the undo of i is to be run, or waits for something.
-func (i *inst) backward() bool { return i.back == undoing || i.passed }
+func (i *inst) backward() bool { return i.back == undoing || i.owed }
 
 // leaf says that i does something itself.
 func (i *inst) leaf() bool { return i.op.Kind == plan.Step || i.op.Kind == plan.Child }

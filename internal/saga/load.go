@@ -54,7 +54,7 @@ func (m *Machine) replay(e broker.Entry) error {
 
 // suspectAll marks every attempt that a dead worker may have begun.
 func (m *Machine) suspectAll(now time.Time) {
-	for _, i := range m.runnable[m.head:] {
+	for _, i := range m.runnable.waiting() {
 		if m.wants(i) && i.back == ahead {
 			m.suspectOne(i)
 		}

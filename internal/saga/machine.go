@@ -53,10 +53,8 @@ type Machine struct {
 	index   map[string]*inst // while loading
 	loading bool
 
-	runnable  []*inst // attempts to be made, from head on
-	head      int
-	first     [2]*inst  // memory of runnable
-	undecided []*inst   // decisions to be made
+	runnable  queue     // attempts to be made
+	undecided queue     // decisions to be made
 	limbo     []*inst   // cancelled, with an attempt whose outcome is to be recorded
 	halted    []*inst   // failed for good
 	waits     []*inst   // open Wait nodes
@@ -64,7 +62,7 @@ type Machine struct {
 	stopped   []Attempt // attempts to be cut off
 	timers    timers
 	running   int
-	passed    int // insts that are
+	owed      int // insts that are
 
 	signals   []letter
 	pivot     *inst // open

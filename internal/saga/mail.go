@@ -121,7 +121,9 @@ func (m *Machine) signalled(ev broker.Event, now time.Time) {
 		return
 	}
 	m.record(nil, &Fact{Kind: Signal, ID: ev.ID, Text: ev.Name, Out: ev.Data}, now)
-	m.undecided = append(m.undecided, m.waits...)
+	for _, i := range m.waits {
+		m.decideLater(i)
+	}
 }
 
 func (m *Machine) askedToCancel(ev broker.Event, now time.Time) {
@@ -232,7 +234,7 @@ func (m *Machine) childFailed(i *inst, o *Outcome) {
 
 func (m *Machine) childEnds(i *inst, o *Outcome) {
 	t := i.ill()
-	t.failure, t.kept, t.attempts = lastError{data: o.Err}, o.Kept, o.Parts
+	t.failure, t.kept, t.attempts = lastError{data: o.Err}, o.Kept, o.Attempts
 	i.phase = failed
 	if m.pivot == i {
 		m.pivot = nil

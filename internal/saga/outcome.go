@@ -22,15 +22,15 @@ const (
 
 // Outcome is what a saga leaves behind.
 type Outcome struct {
-	End    End
-	Value  []byte // Succeeded: the output
-	Err    []byte // otherwise: the error
-	Kept   []string
-	By     string // ID of the event that ended the saga, if one did
-	Hand   bool   // a person ended it: what it did will not be undone any more
-	Parts  int    // attempts of the step that failed
-	Out    any    // Succeeded, in the process that ran it: the live output
-	Failed error  // otherwise, in the process that ran it: what Err encodes, made of errors that were decoded
+	End      End
+	Value    []byte // Succeeded: the output
+	Err      []byte // otherwise: the error
+	Kept     []string
+	By       string // ID of the event that ended the saga, if one did
+	Hand     bool   // a person ended it: what it did will not be undone any more
+	Attempts int    // of the step that failed
+	Out      any    // Succeeded, in the process that ran it: the live output
+	Failed   error  // otherwise, in the process that ran it: what Err encodes, made of errors that were decoded
 }
 
 const (
@@ -51,7 +51,8 @@ func (o *Outcome) Append(dst []byte) []byte {
 	for _, k := range o.Kept {
 		dst = putString(dst, k)
 	}
-	return putString(dst, o.By)
+	dst = putString(dst, o.By)
+	return binary.AppendUvarint(dst, uint64(o.Attempts))
 }
 
 // DecodeOutcome reads what Append wrote. Value and Err are parts of data.
@@ -65,7 +66,7 @@ func DecodeOutcome(data []byte) (Outcome, error) {
 	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
 		o.Kept = append(o.Kept, r.string())
 	}
-	o.By = r.string()
+	o.By, o.Attempts = r.string(), int(r.uvarint())
 	if r.err != nil {
 		return Outcome{}, fmt.Errorf("an outcome: %w", r.err)
 	}
@@ -101,7 +102,7 @@ func (m *Machine) conclude(now time.Time) bool {
 		m.outcome = m.byHand()
 	case m.root.phase == done && m.root.back == ahead:
 		return m.succeed(now)
-	case m.root.back == undone && len(m.halted) == 0 && m.passed == 0 && m.running == 0 && len(m.limbo) == 0:
+	case m.root.back == undone && len(m.halted) == 0 && m.owed == 0 && m.running == 0 && len(m.limbo) == 0:
 		m.outcome = m.failedWith(Compensated)
 	}
 	return true
@@ -159,7 +160,7 @@ func isBroken(err error) bool {
 func (m *Machine) failedWith(end End) *Outcome {
 	f := m.Failure(end)
 	err := m.env.Fail(f)
-	return &Outcome{End: end, Err: m.env.Errors.Append(nil, err), Kept: f.Kept, By: m.endedBy, Parts: f.Attempts, Failed: err}
+	return &Outcome{End: end, Err: m.env.Errors.Append(nil, err), Kept: f.Kept, By: m.endedBy, Attempts: f.Attempts, Failed: err}
 }
 
 // Failure tells how a saga that does not succeed stands.
@@ -236,7 +237,7 @@ func (m *Machine) kept() (paths []string) {
 // remains says that i has, or may have, an effect that nobody undid.
 func (i *inst) remains() bool {
 	switch {
-	case !i.leaf() || i.phase != done && i.phase != failed || i.back == undone && !i.passed:
+	case !i.leaf() || i.phase != done && i.phase != failed || i.back == undone && !i.owed:
 		return false
 	default:
 		return i.op.Kind == plan.Child || !i.op.Step.ReadOnly

@@ -108,7 +108,7 @@ func (m *Machine) releaseChildren() {
 
 // idle says that nothing can happen in this process but by time or mail.
 func (m *Machine) idle() bool {
-	return m.running == 0 && !m.ready() && len(m.undecided) == 0 && len(m.limbo) == 0
+	return m.running == 0 && !m.ready() && m.undecided.empty() && len(m.limbo) == 0
 }
 
 func (m *Machine) park(t *broker.Transition, now time.Time) {

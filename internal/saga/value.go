@@ -241,8 +241,8 @@ func (m *Machine) recorded(i *inst) any {
 	if i.inData != nil {
 		return m.decode(i, i.op.In, i.inData)
 	}
-	if i.hasIn && !i.op.In.Shared && !m.env.DecodeAll {
-		return i.in
+	if !i.op.In.Shared && !m.env.DecodeAll && (i.hasIn || recordedIn(i)) {
+		return m.valueIn(i)
 	}
 	return m.freshIn(i)
 }
