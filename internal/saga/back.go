@@ -275,8 +275,8 @@ func (m *Machine) goBack() {
 
 // undoChild asks the saga of a child to go back.
 func (m *Machine) undoChild(i *inst) {
-	if i.phase == failed || i.final { // it has ended
-		i.kept = i.final
+	if i.ended {
+		i.kept = i.stays
 		m.isBack(i)
 		return
 	}

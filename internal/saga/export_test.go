@@ -22,8 +22,8 @@ func (m *Machine) Dump(now time.Time) string {
 }
 
 func (m *Machine) dump(b *strings.Builder, i *inst, now time.Time) {
-	fmt.Fprintf(b, "%v %s[%d]: phase=%d back=%d cancelled=%v own=%v halted=%v owed=%v kept=%v decided=%v attempts=%d pick=%d kids=%d out=%s",
-		i.op.Kind, i.Path(), i.index, i.phase, i.back, i.cancelled, i.own, i.halted, i.owed, i.kept, i.decided, i.attempts, i.pick, len(i.kids), i.outData)
+	fmt.Fprintf(b, "%v %s[%d]: phase=%d back=%d cancelled=%v own=%v ended=%v halted=%v owed=%v kept=%v decided=%v attempts=%d pick=%d kids=%d out=%s",
+		i.op.Kind, i.Path(), i.index, i.phase, i.back, i.cancelled, i.own, i.ended, i.halted, i.owed, i.kept, i.decided, i.attempts, i.pick, len(i.kids), i.outData)
 	if i.saved {
 		fmt.Fprintf(b, " in=%s", i.inData)
 	}

@@ -46,7 +46,8 @@ type inst struct {
 	fresh     bool  // suspect only says that an attempt runs now
 	halted    bool  // failed for good: waits for a person
 	kept      bool  // its effect stays
-	final     bool  // a child that a person ended: it cannot be undone
+	ended     bool  // a child whose saga has ended: it cannot be undone any more
+	stays     bool  // a child that a person ended as done
 	forward   bool  // a child after the pivot
 	decided   bool  // Choice, Each, Delay, Wait: the decision is recorded
 	attempts  int   // of do that counted

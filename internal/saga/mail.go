@@ -177,7 +177,7 @@ func (m *Machine) replied(ev broker.Event, now time.Time) error {
 // awaits says that the child's saga can still come to the outcome o.
 func (i *inst) awaits(o *Outcome) bool {
 	switch {
-	case !i.decided || i.back == undone || i.final:
+	case !i.decided || i.back == undone || i.ended:
 		return false
 	case o.End == Succeeded:
 		return i.phase == open || i.phase == done && o.Hand
@@ -204,7 +204,7 @@ func (m *Machine) applyReply(i *inst, f *Fact) {
 }
 
 func (m *Machine) childDone(i *inst, o *Outcome) {
-	i.final = o.Hand
+	i.ended, i.stays = o.Hand, o.Hand
 	if i.phase == open {
 		i.outData = o.Value
 		m.done(i)
@@ -235,7 +235,10 @@ func (m *Machine) childFailed(i *inst, o *Outcome) {
 func (m *Machine) childEnds(i *inst, o *Outcome) {
 	t := i.ill()
 	t.failure, t.kept, t.attempts = lastError{data: o.Err}, o.Kept, o.Attempts
-	i.phase = failed
+	i.ended = true
+	if i.phase == open {
+		i.phase = failed
+	}
 	if m.pivot == i {
 		m.pivot = nil
 	}

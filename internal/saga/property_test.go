@@ -183,7 +183,7 @@ func TestSimulationShrinks(t *testing.T) {
 
 // TestLiveValuesAreWhatARestartReads runs each saga twice.
 func TestLiveValuesAreWhatARestartReads(t *testing.T) {
-	for seed := range runs(500) {
+	for seed := range runs(1500) {
 		live := simulate(newSeeded(seed), fatal(t, seed), false)
 		decoded := simulate(newSeeded(seed), fatal(t, seed), true)
 		require.Equal(t, live.log, decoded.log, "seed %d", seed)

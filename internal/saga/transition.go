@@ -97,7 +97,7 @@ func (m *Machine) reply(outcome []byte) {
 func (m *Machine) releaseChildren() {
 	m.root.walk(func(i *inst) {
 		switch {
-		case i.op.Kind != plan.Child || i.op.pivot || i.forward || i.final:
+		case i.op.Kind != plan.Child || i.op.pivot || i.forward || i.ended:
 		case i.phase == done:
 			m.post(i, "release", EventRelease)
 		case i.phase == open && i.decided && i.back == ahead:
