@@ -187,9 +187,19 @@ func endedWaitAmongOthers(s *suite) {
 		id := fmt.Sprint(i)
 		s.start(id)
 		s.eventually(func() bool { return s.state(id) == broker.Owned }, "nobody takes the saga")
+		handed, answers := len(<-got), 1
+		if s.plain && handed == 0 { // on a server, a saga has an owner before the answer says so
+			select {
+			case sagas := <-got:
+				handed, answers = len(sagas), 2
+			case <-time.After(s.h.Patience):
+			}
+		}
 		require.NoError(s.t, s.leave(first))
 		require.NoError(s.t, s.leave(second))
-		handed := len(<-got) + len(<-got)
+		for ; answers < 2; answers++ {
+			handed += len(<-got)
+		}
 		assert.LessOrEqual(s.t, handed, 1)
 		assert.True(s.t, handed == 1 || !s.plain, "the saga has an owner that does not know it")
 		s.finish(s.takeFrom(id), id, 1)
