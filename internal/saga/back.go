@@ -1,9 +1,6 @@
 package saga
 
 import (
-	"slices"
-
-	"github.com/skald-go/skald/broker"
 	"github.com/skald-go/skald/internal/plan"
 )
 
@@ -12,6 +9,12 @@ func (m *Machine) fail(i *inst) {
 	b := i.boundary()
 	m.cancel(b)
 	m.undo(b)
+}
+
+// goBack sends the whole saga back, for a cause that is not a step's.
+func (m *Machine) goBack() {
+	m.cancel(m.root)
+	m.undo(m.root)
 }
 
 // blame notes i as a cause of the failure of its boundary, or of the one around it if that has failed before. Parts that lost a
@@ -109,29 +112,6 @@ func (m *Machine) undo(i *inst) {
 	m.undoNext(i)
 }
 
-func (m *Machine) undoLeaf(i *inst) {
-	switch {
-	case i.phase == refused || i.phase == void:
-		m.isBack(i)
-	case i.op.Kind == plan.Child:
-		m.undoChild(i)
-	case i.phase == open: // its attempt still runs, or its outcome is about to be recorded
-	case i.op.Step.Undo != nil:
-		m.queueUndo(i)
-	default:
-		i.kept = !i.op.Step.ReadOnly
-		m.isBack(i)
-	}
-}
-
-func (m *Machine) queueUndo(i *inst) {
-	if t := i.trouble; t != nil {
-		i.silence()
-		t.notYet = false
-	}
-	m.queue(i)
-}
-
 // resume goes on with the undo of a leaf whose outcome has become known.
 func (m *Machine) resume(i *inst) {
 	if i.back == undoing {
@@ -203,95 +183,3 @@ func (m *Machine) kidBack(i *inst) {
 func sideBySide(i *inst) bool {
 	return i.op.Kind == plan.All || i.op.Kind == plan.Each || i.op.Kind == plan.Race
 }
-
-func (m *Machine) kidOfRaceBack(race *inst) {
-	if race.decided && m.settings().UndoInOrder {
-		m.undoLosers(race)
-		return
-	}
-	m.raceBack(race)
-}
-
-// undoLosers undoes the parts that did not win.
-func (m *Machine) undoLosers(race *inst) {
-	for k := len(race.kids) - 1; k >= 0; k-- {
-		kid := race.kids[k]
-		if k == int(race.pick) || kid.back == undone {
-			continue
-		}
-		if m.undo(kid); m.settings().UndoInOrder {
-			break
-		}
-	}
-	m.raceBack(race)
-}
-
-// raceBack looks whether a race goes on: it is won when all losers are back, and lost when all parts are.
-func (m *Machine) raceBack(race *inst) {
-	switch {
-	case race.cancelled || race.phase != open || !race.allBack() || m.owedIn(race):
-	case race.decided:
-		m.done(race)
-	default:
-		m.decideLater(race) // nobody is left to win
-	}
-}
-
-// allBack says that all parts of a race but its winner are back.
-func (race *inst) allBack() bool {
-	for k, kid := range race.kids {
-		if kid.back != undone && !(race.decided && k == int(race.pick)) {
-			return false
-		}
-	}
-	return len(race.kids) == len(race.op.kids)
-}
-
-// applyLost makes the failures of the parts those of the race.
-func (m *Machine) applyLost(race *inst) {
-	race.decided, race.back = true, undone
-	t := race.boundary().ill()
-	mark := len(t.fails)
-	for _, kid := range race.kids {
-		t.fails = append(t.fails, kid.fails()...)
-	}
-	slices.SortFunc(t.fails[mark:], func(a, b *inst) int { return a.trouble.order - b.trouble.order })
-	m.fail(race)
-}
-
-// owedIn says that the undo of something in i failed for good and was not done since.
-func (m *Machine) owedIn(i *inst) (owed bool) {
-	if m.owed > 0 || len(m.halted) > 0 {
-		i.walk(func(kid *inst) { owed = owed || kid.owed || kid.halted })
-	}
-	return owed
-}
-
-// goBack sends the whole saga back, for a cause that is not a step's.
-func (m *Machine) goBack() {
-	m.cancel(m.root)
-	m.undo(m.root)
-}
-
-// undoChild asks the saga of a child to go back.
-func (m *Machine) undoChild(i *inst) {
-	if i.ended {
-		i.kept = i.stays
-		m.isBack(i)
-		return
-	}
-	if !m.loading {
-		m.post(i, "undo", EventUndo)
-	}
-}
-
-// post sends an event to the saga of a child.
-func (m *Machine) post(i *inst, op, kind string) {
-	m.send = append(m.send, broker.Message{
-		ID:    m.id + "/" + i.Path() + "~" + op,
-		To:    m.childID(i),
-		Event: &broker.Event{ID: m.id + "~" + op, Kind: kind},
-	})
-}
-
-func (m *Machine) childID(i *inst) string { return m.id + "/" + i.Path() }

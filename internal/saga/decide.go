@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/skald-go/skald/broker"
 	"github.com/skald-go/skald/internal/plan"
 )
 
@@ -110,16 +109,6 @@ func (m *Machine) undecidable(i *inst, err error, now time.Time) {
 	}
 }
 
-// judge ends a race that somebody has won, or that nobody can win any more.
-func (m *Machine) judge(race *inst, now time.Time) Fact {
-	if race.pick == plan.None {
-		m.doubt(race.boundary(), now)
-		return Fact{Kind: Lost}
-	}
-	m.doubt(race, now)
-	return Fact{Kind: Won, Index: int(race.pick)}
-}
-
 func (m *Machine) choose(i *inst) (f Fact, err error) {
 	defer m.caught(i, &err)
 	pick, err := i.op.Pick(m.valueIn(i))
@@ -154,129 +143,26 @@ func (m *Machine) round(i *inst) (f Fact, err error) {
 	return Fact{Kind: Round, Index: n}, nil
 }
 
-func (m *Machine) delay(i *inst, now time.Time) (f Fact, err error) {
-	defer m.caught(i, &err)
-	return Fact{Kind: Due, Due: after(now, max(0, i.op.For(m.valueIn(i))))}, nil
-}
-
-// decideWait takes a signal that is there, or sets the time until which to wait.
-func (m *Machine) decideWait(i *inst, now time.Time) {
-	if len(i.kids) > 0 {
-		return
-	}
-	for k := range m.signals {
-		if s := &m.signals[k]; s.name == i.op.Signal && !s.taken {
-			m.take(i, s, now)
+func (m *Machine) applyDecision(i *inst, f *Fact) {
+	i.decided = true
+	switch f.Kind {
+	case Chose:
+		i.pick = int32(i.op.arm(f.Text))
+		if i.pick == plan.None {
+			m.done(i)
 			return
 		}
-	}
-	if i.op.Within > 0 && !i.decided {
-		m.record(i, &Fact{Kind: Due, Due: after(now, i.op.Within)}, now)
-	}
-}
-
-// take gives a signal to a wait. One that does not decode breaks the saga rather than being lost.
-func (m *Machine) take(i *inst, s *letter, now time.Time) {
-	if _, err := m.env.Payloads.Decode(i.op.Letter, s.data); err != nil {
-		m.broken = &BrokenError{Path: i.Path(), Err: fmt.Errorf("signal %q: %w", s.id, err)}
-		return
-	}
-	m.record(i, &Fact{Kind: Took, ID: s.id}, now)
-}
-
-func (m *Machine) beginChild(i *inst, now time.Time) (f Fact, err error) {
-	defer m.caught(i, &err)
-	def := i.op.Child
-	data, err := m.encode(i, i.op.In, m.valueIn(i))
-	if err != nil {
-		return f, err
-	}
-	h := Header{Started: now, Headers: m.header.Headers, Parent: m.id, Path: i.Path(), Forward: m.pivoted, Input: data}
-	m.send = append(m.send, broker.Message{
-		ID: m.id + "/" + i.Path() + "~start",
-		To: m.childID(i),
-		Start: &broker.Start{
-			ID:     m.childID(i),
-			Served: broker.Served{Flow: def.Name, Version: def.Version()},
-			Record: h.Append(nil),
-			Parent: m.id,
-		},
-	})
-	return Fact{Kind: Begun, Flag: m.pivoted}, nil
-}
-
-// encode gives v's bytes, bounded and in memory of their own.
-func (m *Machine) encode(i *inst, t *plan.Type, v any) ([]byte, error) {
-	data, err := m.env.Payloads.Append(nil, t, v)
-	if err != nil {
-		return nil, fmt.Errorf("flow: encode %v at %q: %w", t, i.Path(), err)
-	}
-	return data, m.fits(i, len(data))
-}
-
-// fits says whether a value of n bytes may be recorded at i. A quarter of the record is kept for undos.
-func (m *Machine) fits(i *inst, n int) error {
-	switch {
-	case n > m.env.MaxPayload:
-		return fmt.Errorf("%w: a value at %q has %d bytes, the limit is %d", ErrTooLarge, i.Path(), n, m.env.MaxPayload)
-	case m.size+n > m.env.MaxRecord-m.env.MaxRecord/4:
-		return fmt.Errorf("%w: with %d bytes at %q the saga's record would exceed what it may have before its undos, %d of %d",
-			ErrTooLarge, n, i.Path(), m.env.MaxRecord-m.env.MaxRecord/4, m.env.MaxRecord)
-	}
-	return nil
-}
-
-// doubt records, for every attempt below i that runs or may have had an effect, that it may.
-func (m *Machine) doubt(i *inst, now time.Time) {
-	if i.phase == open && i.op.Kind == plan.Step && !i.told() && i.uncertain() {
-		m.suspect(i, now)
-	}
-	for _, kid := range i.kids {
-		m.doubt(kid, now)
-	}
-}
-
-// suspect records that an attempt of i may have had an effect, and what is known of earlier ones.
-func (m *Machine) suspect(i *inst, now time.Time) {
-	f := Fact{Kind: Suspect, Attempts: i.attempts, In: i.unsavedIn()}
-	if t := i.trouble; t != nil {
-		f.err, f.Err = t.failure.err, t.failure.data
-		if t.notYet {
-			f.Since = t.since
+		i.kids = m.kids(1)
+		m.enter(i.op.kids[i.pick], i, -1)
+	case Items:
+		i.outData = f.Out
+		m.openItems(i, f.Index)
+	case Round:
+		i.decided = false
+		if f.Flag {
+			m.done(i)
+			return
 		}
+		m.enter(i.op.kids[0], i, f.Index+1)
 	}
-	m.record(i, &f, now)
-}
-
-// told says that everything of the attempts of i so far stands in the journal.
-func (i *inst) told() bool { return i.noted && (i.trouble == nil || !i.trouble.dirty) }
-
-// uncertain says that somebody may have seen an effect of i which is not recorded.
-func (i *inst) uncertain() bool {
-	return i.running || i.suspect || i.asked()
-}
-
-// asked says that i has answered: not yet.
-func (i *inst) asked() bool { return i.trouble != nil && i.trouble.notYet }
-
-// clearLimbo records what is known of attempts that were cut off and do not run any more.
-func (m *Machine) clearLimbo(now time.Time) bool {
-	for k, i := range m.limbo {
-		if i.running {
-			continue
-		}
-		m.limbo = append(m.limbo[:k], m.limbo[k+1:]...)
-		if i.phase == open {
-			m.record(i, &Fact{Kind: Failed, Flag: true, Attempts: i.attempts, In: i.unsavedIn(), err: m.lastError(i)}, now)
-		}
-		return true
-	}
-	return false
-}
-
-func (m *Machine) lastError(i *inst) error {
-	if err := m.errorOf(i); err != nil {
-		return err
-	}
-	return ErrInterrupted
 }

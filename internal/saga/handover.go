@@ -45,9 +45,3 @@ func (m *Machine) Withdraw(a Attempt, now time.Time) {
 		m.queue(i)
 	}
 }
-
-// Failing says that something has failed for good, or somebody wants the saga to end: it goes back, or the undo of
-// the step that failed is still to answer.
-func (m *Machine) Failing() bool {
-	return m.root.back != ahead || m.root.trouble != nil && len(m.root.trouble.fails) > 0
-}

@@ -78,23 +78,6 @@ type trouble struct {
 	attempts int      // Error.Attempts of a child
 }
 
-// lastError is an error as it was made here, or as it was recorded.
-type lastError struct {
-	err     error
-	data    []byte
-	decoded error // of data, when somebody has asked
-}
-
-func (m *Machine) decodeError(e *lastError) error {
-	if e.data == nil {
-		return e.err
-	}
-	if e.decoded == nil {
-		e.decoded = m.env.Errors.Decode(e.data)
-	}
-	return e.decoded
-}
-
 func (i *inst) ill() *trouble {
 	if i.trouble == nil {
 		i.trouble = new(trouble)

@@ -86,12 +86,6 @@ type Machine struct {
 	send    []broker.Message
 }
 
-type letter struct {
-	id, name string
-	data     []byte
-	taken    bool
-}
-
 // buffers is memory that outlives a machine, for the next one.
 type buffers struct {
 	journal []byte

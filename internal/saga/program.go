@@ -1,6 +1,8 @@
 package saga
 
-import "github.com/skald-go/skald/internal/plan"
+import (
+	"github.com/skald-go/skald/internal/plan"
+)
 
 // Program is a definition made ready to run. It is immutable and shared by all runs.
 type Program struct {

@@ -1,6 +1,8 @@
 package saga
 
-import "time"
+import (
+	"time"
+)
 
 // timer wakes an inst, or the whole saga if inst is nil.
 type timer struct {

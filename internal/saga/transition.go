@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/skald-go/skald/broker"
-	"github.com/skald-go/skald/internal/plan"
 )
 
 // Transition gives what is to be committed now. It says false if there is nothing: an attempt runs, or a
@@ -25,15 +24,6 @@ func (m *Machine) GiveBack(now time.Time) broker.Transition {
 	m.doubtRunning(now)
 	m.complete(&t, now)
 	return t
-}
-
-// doubtRunning records that attempts run of which this machine will not hear.
-func (m *Machine) doubtRunning(now time.Time) {
-	m.root.walk(func(i *inst) {
-		if i.running && !i.noted && i.phase == open {
-			m.suspect(i, now)
-		}
-	})
 }
 
 func (m *Machine) complete(t *broker.Transition, now time.Time) {
@@ -72,40 +62,6 @@ func (m *Machine) finish(t *broker.Transition) {
 	}
 }
 
-// reply tells the parent. The event's ID differs between the ends that a child can come to, one after the other.
-func (m *Machine) reply(outcome []byte) {
-	op := "~done"
-	switch {
-	case m.outcome.Hand:
-		op = "~settled"
-	case m.outcome.End != Succeeded:
-		op = "~undone"
-	}
-	for _, s := range m.send {
-		if s.ID == m.id+op {
-			return
-		}
-	}
-	m.send = append(m.send, broker.Message{
-		ID:    m.id + op,
-		To:    m.header.Parent,
-		Event: &broker.Event{ID: m.id + op, Kind: EventReply, Name: m.header.Path, Data: outcome},
-	})
-}
-
-// releaseChildren lets the children end for good; if a person ended this saga, those that still run go back.
-func (m *Machine) releaseChildren() {
-	m.root.walk(func(i *inst) {
-		switch {
-		case i.op.Kind != plan.Child || i.op.pivot || i.forward || i.ended:
-		case i.phase == done:
-			m.post(i, "release", EventRelease)
-		case i.phase == open && i.decided && i.back == ahead:
-			m.post(i, "undo", EventUndo)
-		}
-	})
-}
-
 // idle says that nothing can happen in this process but by time or mail.
 func (m *Machine) idle() bool {
 	return m.running == 0 && !m.ready() && m.undecided.empty() && len(m.limbo) == 0
@@ -124,46 +80,10 @@ func (m *Machine) park(t *broker.Transition, now time.Time) {
 	t.Next, t.Until = broker.Park, first.at
 }
 
-// retrying says that a step or undo waits for its next attempt.
-func (m *Machine) retrying() bool {
-	for _, t := range m.timers {
-		if t.inst != nil && t.live() && t.inst.op.Kind == plan.Step {
-			return true
-		}
-	}
-	return false
-}
-
 // Wake is when something is due, or zero.
 func (m *Machine) Wake() time.Time {
 	first, _ := m.timers.first()
 	return first.at
-}
-
-// recordDirty records what was kept in memory while it could change quickly.
-func (m *Machine) recordDirty(now time.Time) {
-	dirty := m.dirty
-	m.dirty = m.dirty[:0]
-	for _, i := range dirty {
-		t := i.ill()
-		t.dirty = false
-		switch {
-		case i.phase == open && i.back == ahead && !i.cancelled && !t.next.IsZero():
-			m.tried(i, &Fact{Kind: Tried, Attempts: i.attempts, Suspect: i.suspect, In: i.unsavedIn()}, t.failure, now)
-		case i.backward() && i.phase != open && !i.halted && !t.next.IsZero():
-			m.tried(i, &Fact{Kind: Tried, Flag: true, Attempts: t.undos}, t.undoing, now)
-		case i.phase == open && i.suspect && !i.noted:
-			m.suspect(i, now)
-		}
-	}
-}
-
-func (m *Machine) tried(i *inst, f *Fact, last lastError, now time.Time) {
-	f.Due, f.err, f.Err = i.trouble.next, last.err, last.data
-	if i.trouble.notYet {
-		f.Since = i.trouble.since
-	}
-	m.record(i, f, now)
 }
 
 // Committed says that the last Transition was applied.

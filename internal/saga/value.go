@@ -31,6 +31,38 @@ func (m *Machine) caught(i *inst, err *error) {
 	}
 }
 
+// encode gives v's bytes, bounded and in memory of their own.
+func (m *Machine) encode(i *inst, t *plan.Type, v any) ([]byte, error) {
+	data, err := m.env.Payloads.Append(nil, t, v)
+	if err != nil {
+		return nil, fmt.Errorf("flow: encode %v at %q: %w", t, i.Path(), err)
+	}
+	return data, m.fits(i, len(data))
+}
+
+// scratch encodes an output into memory that is valid until the next call.
+func (m *Machine) scratch(i *inst, out any) (data []byte, err error) {
+	defer m.caught(i, &err)
+	b := m.bufs
+	b.scratch, err = m.env.Payloads.Append(b.scratch[:0], i.op.Out, out)
+	if err != nil {
+		return nil, fmt.Errorf("flow: encode %v, the output of %q: %w", i.op.Out, i.Path(), err)
+	}
+	return b.scratch, m.fits(i, len(b.scratch))
+}
+
+// fits says whether a value of n bytes may be recorded at i. A quarter of the record is kept for undos.
+func (m *Machine) fits(i *inst, n int) error {
+	switch {
+	case n > m.env.MaxPayload:
+		return fmt.Errorf("%w: a value at %q has %d bytes, the limit is %d", ErrTooLarge, i.Path(), n, m.env.MaxPayload)
+	case m.size+n > m.env.MaxRecord-m.env.MaxRecord/4:
+		return fmt.Errorf("%w: with %d bytes at %q the saga's record would exceed what it may have before its undos, %d of %d",
+			ErrTooLarge, n, i.Path(), m.env.MaxRecord-m.env.MaxRecord/4, m.env.MaxRecord)
+	}
+	return nil
+}
+
 // decode reads a recorded value, and panics with a *BrokenError if it cannot be read.
 func (m *Machine) decode(i *inst, t *plan.Type, data []byte) any {
 	v, err := m.env.Payloads.Decode(t, data)
