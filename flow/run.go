@@ -67,7 +67,9 @@ func (r *run) turn() *attempt {
 			}
 			continue
 		}
-		r.cutOff(r.m.Stopped())
+		if len(r.m.Stopped()) > 0 {
+			r.cutOff()
+		}
 		last := r.launch(now)
 		if r.rest(last) {
 			return last
@@ -299,19 +301,18 @@ func (r *run) abandon(a *attempt) {
 	}
 }
 
-// cutOff ends the contexts of attempts that are of no use any more.
-func (r *run) cutOff(stopped []saga.Attempt) {
-	for _, s := range stopped {
-		for _, a := range r.running() {
-			if a.what.Is(&s) {
-				a.cutOff(context.Canceled)
-			}
+// cutOff ends the contexts of attempts that are of no use any more. It begins with the last: then none gets the place of
+// another that has ended.
+func (r *run) cutOff() {
+	for _, a := range slices.Backward(r.running()) {
+		if a.what.Useless() {
+			a.cutOff(context.Canceled)
 		}
 	}
 }
 
 func (r *run) cutOffAll() {
-	for _, a := range r.running() {
+	for _, a := range slices.Backward(r.running()) {
 		a.cutOff(context.Canceled)
 	}
 }

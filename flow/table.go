@@ -40,15 +40,24 @@ func (t *table) add(r *run, limit int) bool {
 	s := &t.shards[t.shard(r.id)]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.runs[r.id] != nil {
-		return false
-	}
-	if t.count.Add(1) > int64(limit) {
-		t.count.Add(-1)
+	if s.runs[r.id] != nil || !t.countUp(int64(limit)) {
 		return false
 	}
 	s.runs[r.id] = r
 	return true
+}
+
+// countUp never counts beyond the limit, not even for a moment: the receiver would believe that there is no room.
+func (t *table) countUp(limit int64) bool {
+	for {
+		n := t.count.Load()
+		if n >= limit {
+			return false
+		}
+		if t.count.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
 }
 
 // replace enters r, and gives the run whose place it takes.

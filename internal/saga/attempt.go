@@ -20,6 +20,9 @@ type Attempt struct {
 // Is says whether a and b are attempts of the same node.
 func (a *Attempt) Is(b *Attempt) bool { return a.inst == b.inst }
 
+// Useless says that the step was cancelled while the attempt ran: its outcome only matters for the undo.
+func (a *Attempt) Useless() bool { return !a.Undo && a.inst.cancelled }
+
 // Next gives an attempt to be made now. It gives none while something that was recorded is not committed, which Next
 // itself may have recorded: see Recorded.
 func (m *Machine) Next(now time.Time) (a Attempt, ok bool) {
