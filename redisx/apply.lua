@@ -181,11 +181,22 @@ local function close(id, keep)
   call('PEXPIRE', P .. 'in:' .. id, keep)
 end
 
+-- millis is a time as text, remembered because numbers are formatted slowly.
+local known = {}
+local function millis(keep)
+  local s = known[keep]
+  if not s then
+    s = string.format('%.0f', keep)
+    known[keep] = s
+  end
+  return s
+end
+
 -- finish keeps of a saga what readers and repeats need. m is its last line.
 local function finish(i, m, flags, chunks, outcome, keep)
   local id = ID[i]
   past[i] = m .. outcome
-  call('SET', P .. 'r:' .. id, past[i], 'PX', keep)
+  call('SET', P .. 'r:' .. id, past[i], 'PX', millis(keep))
   stopped[#stopped + 1] = id
   journal_fields(dropped, id, chunks)
   if has(flags, OUTCOME) then call('HDEL', P .. 'oc', id) end
@@ -267,7 +278,7 @@ local function commit(o, i, w, p)
     chunk, p = parse('>I4c0', ops, p)
     if next ~= 4 then
       chunks = chunks + 1
-      journal[#journal + 1] = id .. '\0' .. chunks
+      journal[#journal + 1] = id .. suffix(chunks)
       journal[#journal + 1] = chunk
     end
   end

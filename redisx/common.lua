@@ -77,8 +77,19 @@ local function ring()
   end
 end
 
+-- suffix names a chunk of a journal. It is remembered because Lua formats numbers slowly.
+local suffixes = {}
+local function suffix(n)
+  local s = suffixes[n]
+  if not s then
+    s = '\0' .. n
+    suffixes[n] = s
+  end
+  return s
+end
+
 local function journal_fields(fields, id, chunks)
-  for n = 1, chunks do fields[#fields + 1] = id .. '\0' .. n end
+  for n = 1, chunks do fields[#fields + 1] = id .. suffix(n) end
 end
 
 -- mailbox gives the events that nobody has consumed, unsorted.

@@ -16,8 +16,8 @@ func configKey(namespace string) string { return namespace + ":config" }
 // Keys gives the names of all keys that can hold something of a saga, for people who look: its result, its mailbox, and the keys
 // that it shares with other sagas, in which it is a field or a member. The key of an owner's set ends in "*": any worker may own it.
 //
-// What a saga costs in Redis: while it lives, its record, its journal, and about 300 bytes; when it has finished,
-// its outcome and about 250 bytes until Transition.Keep has passed; then nothing.
+// What a finished saga costs until Transition.Keep has passed: about 350 bytes with an ID of 36 bytes and an outcome of 64;
+// then nothing.
 func Keys(namespace, id string) []string {
 	if namespace == "" {
 		namespace = defaultNamespace

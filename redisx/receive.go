@@ -19,6 +19,7 @@ type inbox struct {
 	ready    bool  // there may be sagas that are ready
 	lost     bool  // an answer may have been lost: read back what the worker owns
 	fetching bool
+	waiting  int           // calls of Receive
 	seen     []any         // pairs of an ID and the number of an event, that the server need not tell of again
 	bell     chan struct{} // closed when something changes
 }
@@ -86,6 +87,8 @@ func (w *worker) Receive(ctx context.Context, room int) ([]broker.Delivery, erro
 }
 
 func (w *worker) receive(ctx context.Context, room int) ([]broker.Delivery, error) {
+	w.inbox.waits(1)
+	defer w.inbox.waits(-1)
 	for {
 		if err := w.usable(ctx); err != nil {
 			return nil, err
@@ -106,6 +109,12 @@ func (w *worker) receive(ctx context.Context, room int) ([]broker.Delivery, erro
 	}
 }
 
+func (x *inbox) waits(n int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.waiting += n
+}
+
 // maxTaken bounds how many sagas a worker takes at once, which leaves others their share.
 const maxTaken = 128
 
@@ -115,6 +124,9 @@ func (w *worker) fetch(room int) {
 	x.mu.Lock()
 	lost, seen := x.lost, x.seen
 	x.lost, x.seen = false, nil
+	if x.waiting == 0 { // whoever asked for sagas has gone: leave them to others
+		room, x.ready = 0, true
+	}
 	x.mu.Unlock()
 
 	var sagas, news []broker.Delivery
