@@ -166,7 +166,9 @@ func (e *Engine) Run(ctx context.Context) error {
 		return fmt.Errorf("flow: Run: %w", ErrZero)
 	}
 	if len(e.serves()) == 0 {
-		return errors.New("flow: Run: the engine serves no flows: call Serve before")
+		err := errors.New("flow: Run: the engine serves no flows: call Serve before")
+		e.log.Error("the engine does not run", "error", err) // go engine.Run(ctx) drops it
+		return err
 	}
 	if !e.phase.CompareAndSwap(fresh, running) {
 		return errors.New("flow: Run was called before: an engine runs once")

@@ -108,6 +108,9 @@ func (e *Error) Error() string {
 	b = append(b, " of "...)
 	b = strconv.AppendQuote(b, e.Flow)
 	b = append(b, " is "...)
+	if e.State == StateDeadLetter {
+		b = append(b, "a "...)
+	}
 	b = append(b, e.State.String()...)
 	if e.Step != "" {
 		b = append(b, ": step "...)

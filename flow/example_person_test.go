@@ -38,7 +38,7 @@ func ExampleEngine_Relay() {
 	_, err := future.Await(ctx)
 	fmt.Println(err)
 	// Output:
-	// flow: saga "order-42" of "buy" is dead letter: step "charge" failed: bank: declined; the undo of "reserve" failed: stock: down for maintenance
+	// flow: saga "order-42" of "buy" is a dead letter: step "charge" failed: bank: declined; the undo of "reserve" failed: stock: down for maintenance
 	// released Dune
 	// flow: saga "order-42" of "buy" is undone: step "charge" failed: bank: declined
 }

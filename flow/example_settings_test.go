@@ -84,5 +84,5 @@ func ExampleFlow_StopUndoOnFailure() {
 
 	_, err := runExample(build, "engine")
 	fmt.Println(err)
-	// Output: flow: saga "example" of "build" is dead letter: step "test" failed: it leaks; the undo of "close" failed: the lid is jammed
+	// Output: flow: saga "example" of "build" is a dead letter: step "test" failed: it leaks; the undo of "close" failed: the lid is jammed
 }
