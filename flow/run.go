@@ -28,7 +28,6 @@ type run struct {
 
 	driving bool
 	gone    bool // owned no longer: drop everything
-	gated   bool // may have to wait before it begins: see admitted
 	elder   *run // an earlier run of the same saga, whose attempts may still run
 	heir    *run // the other way round
 	mail    []broker.Event
