@@ -2,6 +2,9 @@ package saga
 
 // apply makes f true. i is what f.Path names, or nil if f is about the whole saga.
 func (m *Machine) apply(i *inst, f *Fact) {
+	if f.Who != "" {
+		m.noteHand(f)
+	}
 	switch f.Kind {
 	case Done:
 		m.applyDone(i, f)

@@ -1,6 +1,7 @@
 package saga
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -53,6 +54,35 @@ func DecodeNote(data []byte) (Note, error) {
 		return Note{}, fmt.Errorf("a decision by hand: %w", r.err)
 	}
 	return n, nil
+}
+
+// Hand is what a person decided about the saga: it outlives the journal.
+type Hand struct {
+	Kind     FactKind // Relayed, Skipped, Settled
+	Path     string   // of what was skipped
+	Who, Why string
+	At       time.Time
+	event    string // its ID
+}
+
+// noteHand remembers a decision by hand. A skip is recorded as two facts of one event.
+func (m *Machine) noteHand(f *Fact) {
+	if last := len(m.hands) - 1; last >= 0 && m.hands[last].event == f.ID {
+		return
+	}
+	m.hands = append(m.hands, Hand{Kind: f.Kind, Path: f.Path, Who: f.Who, Why: f.Text, At: f.At, event: f.ID})
+}
+
+func (h *Hand) append(dst []byte) []byte {
+	dst = append(dst, byte(h.Kind))
+	dst = putString(dst, h.Path)
+	dst = putString(dst, h.Who)
+	dst = putString(dst, h.Why)
+	return binary.AppendVarint(dst, h.At.UnixNano())
+}
+
+func (r *reader) hand() Hand {
+	return Hand{Kind: FactKind(r.byte()), Path: r.string(), Who: r.string(), Why: r.string(), At: time.Unix(0, r.varint()).UTC()}
 }
 
 var errNothingToSkip = errors.New("flow: a skip names no undo that failed for good")

@@ -53,7 +53,8 @@ func golden(t *testing.T, name, got string) {
 func TestDurableBytes(t *testing.T) {
 	header := saga.Header{Started: epoch, Headers: map[string]string{"trace": "t1"}, Parent: "p", Path: "a/b", Forward: true, Input: []byte("in")}
 	done := saga.Outcome{End: saga.Succeeded, Value: []byte("v")}
-	undone := saga.Outcome{End: saga.Compensated, Err: []byte("e"), Kept: []string{"a", "b/c"}, By: "cancel-1", Hand: true, Attempts: 3}
+	undone := saga.Outcome{End: saga.Compensated, Err: []byte("e"), Kept: []string{"a", "b/c"}, By: "cancel-1", Hand: true, Attempts: 3,
+		Hands: []saga.Hand{{Kind: saga.Skipped, Path: "a", Who: "ann", Why: "gone", At: epoch}}}
 	note := saga.Note{Who: "ann", Why: "because", Out: []byte{}}
 	settled := saga.Note{Who: "ann", Err: []byte("e")}
 	var b strings.Builder

@@ -77,6 +77,7 @@ type Machine struct {
 	outcome   *Outcome
 	ending    Outcome // memory of outcome
 	undos     []UndoResult
+	hands     []Hand
 	blames    int // failures so far
 	size      int
 

@@ -29,6 +29,7 @@ type Outcome struct {
 	By       string // ID of the event that ended the saga, if one did
 	Hand     bool   // a person ended it: what it did will not be undone any more
 	Attempts int    // of the step that failed
+	Hands    []Hand // what persons decided, in order
 	Out      any    // Succeeded, in the process that ran it: the live output
 	Failed   error  // otherwise, in the process that ran it: what Err encodes, made of errors that were decoded
 }
@@ -52,7 +53,12 @@ func (o *Outcome) Append(dst []byte) []byte {
 		dst = putString(dst, k)
 	}
 	dst = putString(dst, o.By)
-	return binary.AppendUvarint(dst, uint64(o.Attempts))
+	dst = binary.AppendUvarint(dst, uint64(o.Attempts))
+	dst = binary.AppendUvarint(dst, uint64(len(o.Hands)))
+	for k := range o.Hands {
+		dst = o.Hands[k].append(dst)
+	}
+	return dst
 }
 
 // DecodeOutcome reads what Append wrote. Value and Err are parts of data.
@@ -67,6 +73,9 @@ func DecodeOutcome(data []byte) (Outcome, error) {
 		o.Kept = append(o.Kept, r.string())
 	}
 	o.By, o.Attempts = r.string(), int(r.uvarint())
+	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
+		o.Hands = append(o.Hands, r.hand())
+	}
 	if r.err != nil {
 		return Outcome{}, fmt.Errorf("an outcome: %w", r.err)
 	}
@@ -91,7 +100,7 @@ func (m *Machine) conclude(now time.Time) bool {
 
 func (m *Machine) byHand() *Outcome {
 	if m.settled.Out != nil {
-		return &Outcome{End: Succeeded, Value: m.settled.Out, Hand: true}
+		return &Outcome{End: Succeeded, Value: m.settled.Out, Hand: true, Hands: m.hands}
 	}
 	o := m.failedWith(Compensated)
 	o.Hand = true
@@ -108,7 +117,7 @@ func (m *Machine) succeed(now time.Time) bool {
 	}
 	switch {
 	case err == nil:
-		m.ending = Outcome{End: Succeeded, Value: data, Out: out}
+		m.ending = Outcome{End: Succeeded, Value: data, Out: out, Hands: m.hands}
 		m.outcome = &m.ending
 		return true
 	case m.pivoted || isBroken(err):
@@ -141,5 +150,5 @@ func isBroken(err error) bool {
 func (m *Machine) failedWith(end End) *Outcome {
 	f := m.Failure(end)
 	err := m.env.Fail(f)
-	return &Outcome{End: end, Err: m.env.Errors.Append(nil, err), Kept: f.Kept, By: m.endedBy, Attempts: f.Attempts, Failed: err}
+	return &Outcome{End: end, Err: m.env.Errors.Append(nil, err), Kept: f.Kept, By: m.endedBy, Attempts: f.Attempts, Hands: m.hands, Failed: err}
 }
