@@ -101,8 +101,8 @@ func (e *Engine) snapshot(s broker.Snapshot) Snapshot {
 	}
 	if header, err := saga.DecodeHeader(s.Record.Record); err == nil {
 		snap.Started, snap.Headers = header.Started, header.Headers
-		snap.addDecisions(s.Journal, header.Started)
 	}
+	snap.Decisions = decisionsIn(s, snap.Started)
 	if hasEnded(s) {
 		res := e.resultOf(s.ID, s.Flow, nil, s.Outcome)
 		snap.State, snap.Err = res.state, res.err
@@ -110,20 +110,27 @@ func (e *Engine) snapshot(s broker.Snapshot) Snapshot {
 	return snap
 }
 
-// addDecisions finds what persons decided.
-func (snap *Snapshot) addDecisions(journal []broker.Entry, started time.Time) {
-	kinds := map[saga.FactKind]string{saga.Relayed: "relay", saga.Skipped: "skip", saga.Settled: "settle"}
-	last := ""
-	for _, entry := range journal {
-		f, err := saga.DecodeFact(entry, started)
-		kind := kinds[f.Kind]
-		if err != nil || kind == "" || f.ID == last {
-			continue
+// decisionsIn finds what persons decided. A saga that has ended may have no journal any more; its outcome says it too.
+func decisionsIn(s broker.Snapshot, started time.Time) (decisions []Decision) {
+	if len(s.Journal) == 0 {
+		o, _ := saga.DecodeOutcome(s.Outcome)
+		for _, h := range o.Hands {
+			decisions = append(decisions, Decision{Kind: decisionKinds[h.Kind], Path: h.Path, By: By{Who: h.Who, Why: h.Why}, At: h.At})
 		}
-		last = f.ID
-		snap.Decisions = append(snap.Decisions, Decision{Kind: kind, Path: f.Path, By: By{Who: f.Who, Why: f.Text}, At: f.At})
+		return decisions
 	}
+	last := ""
+	for _, entry := range s.Journal {
+		f, err := saga.DecodeFact(entry, started)
+		if err == nil && f.Who != "" && f.ID != last { // a skip is two facts
+			last = f.ID
+			decisions = append(decisions, Decision{Kind: decisionKinds[f.Kind], Path: f.Path, By: By{Who: f.Who, Why: f.Text}, At: f.At})
+		}
+	}
+	return decisions
 }
+
+var decisionKinds = map[saga.FactKind]string{saga.Relayed: "relay", saga.Skipped: "skip", saga.Settled: "settle"}
 
 func (e *Engine) addSteps(snap *Snapshot, served *served, s broker.Snapshot) {
 	m, err := saga.Load(&e.env, served.prog, &s.Record, time.Now())
