@@ -50,7 +50,7 @@ func TestRelayFinishesTheUndoThatFailed(t *testing.T) {
 		{"out of order", participants.Fault{Fail: true}, 5},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			eachTrade(t, func(t *testing.T, tr trade, open opener) {
+			eachTrade(t, brokers.Decoding, func(t *testing.T, tr trade, open opener) {
 				for _, step := range tr.steps[:len(tr.steps)-1] {
 					t.Run(step, func(t *testing.T) {
 						t.Parallel()

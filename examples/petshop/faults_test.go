@@ -20,8 +20,8 @@ import (
 var no = &domain.SoldOut{What: "patience"}
 
 // eachStep runs test for every step of every saga that has an effect.
-func eachStep(t *testing.T, test func(t *testing.T, w *world, tr trade, k int)) {
-	eachTrade(t, func(t *testing.T, tr trade, open opener) {
+func eachStep(t *testing.T, run brokers.Runner, test func(t *testing.T, w *world, tr trade, k int)) {
+	eachTrade(t, run, func(t *testing.T, tr trade, open opener) {
 		for k, step := range tr.steps {
 			t.Run(step, func(t *testing.T) { test(t, open(t), tr, k) })
 		}
@@ -46,7 +46,7 @@ func requireUndone(t *testing.T, w *world, before participants.State, err error,
 }
 
 func TestFailingAtEachStepUndoesWhatWasDoneInReverse(t *testing.T) {
-	eachStep(t, func(t *testing.T, w *world, tr trade, k int) {
+	eachStep(t, brokers.Each, func(t *testing.T, w *world, tr trade, k int) {
 		before := w.town.State()
 		w.town.Plan(participants.Fault{At: tr.steps[k] + "/do", Err: no})
 		_, err := tr.run(soon(t), w)
@@ -58,7 +58,7 @@ func TestFailingAtEachStepUndoesWhatWasDoneInReverse(t *testing.T) {
 }
 
 func TestAStepThatFailsUntilItsAttemptsAreUsedUpIsUndoneToo(t *testing.T) {
-	eachStep(t, func(t *testing.T, w *world, tr trade, k int) {
+	eachStep(t, brokers.Decoding, func(t *testing.T, w *world, tr trade, k int) {
 		if tr.steps[k] == tr.pivot {
 			t.Skip("a pivot is asked until it answers")
 		}
@@ -74,7 +74,7 @@ func TestAStepThatFailsUntilItsAttemptsAreUsedUpIsUndoneToo(t *testing.T) {
 }
 
 func TestPassingFailuresAreTriedAgain(t *testing.T) {
-	eachStep(t, func(t *testing.T, w *world, tr trade, k int) {
+	eachStep(t, brokers.Decoding, func(t *testing.T, w *world, tr trade, k int) {
 		before := w.town.State()
 		w.town.Plan(participants.Fault{At: tr.steps[k] + "/do", Fail: true, Times: 2})
 		_, err := tr.run(soon(t), w)
@@ -86,7 +86,7 @@ func TestPassingFailuresAreTriedAgain(t *testing.T) {
 }
 
 func TestAReplyThatIsLostOnceChangesNothing(t *testing.T) {
-	eachStep(t, func(t *testing.T, w *world, tr trade, k int) {
+	eachStep(t, brokers.Decoding, func(t *testing.T, w *world, tr trade, k int) {
 		before := w.town.State()
 		w.town.Plan(participants.Fault{At: tr.steps[k] + "/do", Lose: true})
 		result, err := tr.run(soon(t), w)
@@ -99,7 +99,7 @@ func TestAReplyThatIsLostOnceChangesNothing(t *testing.T) {
 }
 
 func TestWhenAllRepliesAreLostTheEffectIsUndone(t *testing.T) {
-	eachStep(t, func(t *testing.T, w *world, tr trade, k int) {
+	eachStep(t, brokers.Each, func(t *testing.T, w *world, tr trade, k int) {
 		before := w.town.State()
 		if tr.steps[k] == tr.pivot {
 			w.town.Plan(participants.Fault{At: tr.steps[k] + "/do", Lose: true, Times: 4})
@@ -119,7 +119,7 @@ func TestWhenAllRepliesAreLostTheEffectIsUndone(t *testing.T) {
 }
 
 func TestAStepDeliveredTwiceHasOneEffectAndOneReply(t *testing.T) {
-	eachStep(t, func(t *testing.T, w *world, tr trade, k int) {
+	eachStep(t, brokers.Decoding, func(t *testing.T, w *world, tr trade, k int) {
 		before := w.town.State()
 		w.town.Plan(participants.Fault{At: tr.steps[k] + "/do", Twice: true})
 		result, err := tr.run(soon(t), w)
@@ -133,7 +133,7 @@ func TestAStepDeliveredTwiceHasOneEffectAndOneReply(t *testing.T) {
 }
 
 func TestARefusalDeliveredTwiceIsTheSameRefusal(t *testing.T) {
-	eachStep(t, func(t *testing.T, w *world, tr trade, k int) {
+	eachStep(t, brokers.Decoding, func(t *testing.T, w *world, tr trade, k int) {
 		before := w.town.State()
 		w.town.Plan(participants.Fault{At: tr.steps[k] + "/do", Twice: true, Err: no})
 		_, err := tr.run(soon(t), w)
@@ -145,7 +145,7 @@ func TestARefusalDeliveredTwiceIsTheSameRefusal(t *testing.T) {
 
 // eachUndo runs test for every step that has an undo, in a saga whose last step refuses.
 func eachUndo(t *testing.T, test func(t *testing.T, w *world, tr trade, step string)) {
-	eachStep(t, func(t *testing.T, w *world, tr trade, k int) {
+	eachStep(t, brokers.Decoding, func(t *testing.T, w *world, tr trade, k int) {
 		if tr.steps[k] == tr.last() {
 			t.Skip("it is refused")
 		}

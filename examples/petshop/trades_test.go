@@ -175,8 +175,8 @@ func fromOneself() trade {
 type opener func(t *testing.T, change ...func(*flow.Options)) *world
 
 // eachTrade runs test for every saga.
-func eachTrade(t *testing.T, test func(t *testing.T, tr trade, open opener)) {
-	brokers.Each(t, func(t *testing.T, k brokers.Kind, all bool) {
+func eachTrade(t *testing.T, run brokers.Runner, test func(t *testing.T, tr trade, open opener)) {
+	run(t, func(t *testing.T, k brokers.Kind, all bool) {
 		for _, tr := range append(trades(), fromOneself()) {
 			open := func(t *testing.T, change ...func(*flow.Options)) *world {
 				return openAt(t, k, noon(), append(change, decoding(all))...)
@@ -190,7 +190,7 @@ func eachTrade(t *testing.T, test func(t *testing.T, tr trade, open opener)) {
 }
 
 func TestEverySagaSucceedsWithOneExecutionOfEachStep(t *testing.T) {
-	eachTrade(t, func(t *testing.T, tr trade, open opener) {
+	eachTrade(t, brokers.Each, func(t *testing.T, tr trade, open opener) {
 		w := open(t)
 		before := w.town.State()
 		result, err := tr.run(soon(t), w)

@@ -91,7 +91,7 @@ func TestTheCauseWinsOverTheClock(t *testing.T) {
 
 // The token is valid when a saga starts, and expires while it is at one of its steps.
 func TestAnExpiredTokenIsToldAtOnceAndAsItself(t *testing.T) {
-	eachStep(t, func(t *testing.T, w *world, tr trade, k int) {
+	eachStep(t, brokers.Decoding, func(t *testing.T, w *world, tr trade, k int) {
 		before := w.town.State()
 		w.town.Plan(participants.Fault{At: tr.steps[k] + "/do", First: func() { w.town.Identity.Skip(2 * time.Hour) }})
 		_, err := tr.run(soon(t), w)

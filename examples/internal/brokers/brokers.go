@@ -41,6 +41,13 @@ func Each(t *testing.T, test func(t *testing.T, k Kind, decodeAll bool)) {
 	}
 }
 
+// Decoding runs test on all kinds of brokers, decoding everything: for tests of which there are many.
+func Decoding(t *testing.T, test func(t *testing.T, k Kind, decodeAll bool)) {
+	for _, k := range All() {
+		t.Run(k.Name, func(t *testing.T) { test(t, k, true) })
+	}
+}
+
 // InBubble is Each in bubbles of virtual time, where the broker allows it.
 func InBubble(t *testing.T, test func(t *testing.T, k Kind, decodeAll bool)) {
 	Each(t, func(t *testing.T, k Kind, decodeAll bool) {
@@ -62,7 +69,7 @@ func Virtually(t *testing.T, test func(t *testing.T, k Kind, decodeAll bool)) {
 	})
 }
 
-// Runner is Each, InBubble or Virtually.
+// Runner is Each, Decoding, InBubble or Virtually.
 type Runner = func(*testing.T, func(t *testing.T, k Kind, decodeAll bool))
 
 // Run runs an engine that serves flows until the test ends, or until stop is called.
