@@ -92,7 +92,7 @@ func (m *Machine) conclude(now time.Time) bool {
 		m.outcome = m.byHand()
 	case m.root.phase == done && m.root.back == ahead:
 		return m.succeed(now)
-	case m.root.back == undone && len(m.halted) == 0 && m.owed == 0 && m.running == 0 && len(m.limbo) == 0:
+	case m.root.back == undone && len(m.halted) == 0 && m.owed == 0:
 		m.outcome = m.failedWith(Compensated)
 	}
 	return true

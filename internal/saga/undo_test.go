@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/skald-go/skald/broker"
 	"github.com/skald-go/skald/flow"
 	"github.com/skald-go/skald/internal/plan"
 	"github.com/skald-go/skald/internal/saga"
@@ -285,12 +286,13 @@ func TestUndoGetsWhatItsStepGotWhateverBecameOfTheValues(t *testing.T) {
 		}).Compensate(func(context.Context, step.Effect[order, order]) error { return nil })
 	}
 	f := flow.New[order]("main").Then(spoil("a")).Map(func(o order) order { return order{append([]string{"map"}, o.Items...)} }).
-		Then(spoil("b")).Then(spoil("c"))
-	p := stage(t, f).on("do c", errBoom).enter(order{[]string{"in"}})
+		Then(spoil("b")).Then(spoil("c")).Then(spoil("d"))
+	p := stage(t, f).on("do d", errBoom).enter(order{[]string{"in"}})
 	want := map[string]plan.Effect{
 		"undo a": {In: order{[]string{"in"}}, Out: order{[]string{"a", "in"}}},
 		"undo b": {In: order{[]string{"map", "a", "in"}}, Out: order{[]string{"b", "map", "a", "in"}}},
-		"undo c": {In: order{[]string{"b", "map", "a", "in"}}, Out: order{}},
+		"undo c": {In: order{[]string{"b", "map", "a", "in"}}, Out: order{[]string{"c", "b", "map", "a", "in"}}},
+		"undo d": {In: order{[]string{"c", "b", "map", "a", "in"}}, Out: order{}},
 	}
 	for call, e := range want {
 		assert.Equal(t, e.In, p.the(call).what.Effect.In, call)
@@ -336,4 +338,69 @@ func TestCompensationCallsNoPureFunction(t *testing.T) {
 	assert.Len(t, p.undos(), 7)
 	assert.NotZero(t, before)
 	assert.Equal(t, before, calls)
+}
+
+func TestInputOfAStepThatWaitsIsRecorded(t *testing.T) {
+	for name, err := range map[string]error{"for its next attempt": errBoom, "for an answer": step.NotYet(time.Hour)} {
+		t.Run(name, func(t *testing.T) {
+			calls := 0
+			double := func(n num) num { calls++; return 2 * n }
+			a := act("a").Retry(step.Retry{Attempts: 2, Delay: time.Hour})
+			p := stage(t, root().Map(double).Then(a)).on("do a", err)
+			p.env.Jitter = func() float64 { return 1 }
+			p.start("main", "m", num(3))
+			for p.m().state != broker.Parked {
+				p.step()
+			}
+			p.cancel()
+			p.run()
+			p.ended(saga.Compensated)
+			assert.Equal(t, num(6), p.the("undo a").what.Effect.In)
+			assert.Equal(t, 1, calls, "the machine that was loaded asked nobody")
+		})
+	}
+}
+
+func TestOthersAreUndoneBeforeADeadLetterIsBuried(t *testing.T) {
+	p := stage(t, root().Both("both", act("a"), act("b"), sum).Then(act("c")))
+	p.on("do c", errStop).on("undo both/a", step.GiveUp(errBoom)).on("undo both/b", step.NotYet(time.Hour), errBoom).enter(num(1))
+	p.ended(saga.DeadLetter)
+	assert.Len(t, p.times("undo both/b"), 3)
+	assert.Equal(t, []saga.UndoResult{{Path: "both/b"}}, p.failure().Undone[:1])
+}
+
+func TestWithdrawnAttemptHadNoEffect(t *testing.T) {
+	for name, c := range map[string]struct {
+		before []error
+		undone bool
+	}{
+		"the first":                   {nil, false},
+		"after a failure":             {[]error{errBoom}, true},
+		"after an answer of: not yet": {[]error{step.NotYet(time.Second)}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := stage(t, root().Then(act("a").Retry(step.Retry{Attempts: 3}))).on("do a", c.before...)
+			p.start("main", "m", num(1))
+			for len(p.times("do a")) <= len(c.before) {
+				p.step()
+			}
+			p.cancelNow()
+			p.withdraw(p.m().owner.calls[0])
+			p.run()
+			p.ended(saga.Compensated)
+			assert.Equal(t, c.undone, len(p.undos()) == 1)
+			assert.ErrorContains(t, p.failure().Cause, "cancelled")
+			assert.Empty(t, p.failure().Also)
+		})
+	}
+}
+
+func TestWithdrawnAttemptIsMadeAgain(t *testing.T) {
+	p := stage(t, root().Then(act("a")))
+	p.start("main", "m", num(1))
+	p.drive(p.m())
+	p.withdraw(p.m().owner.calls[0])
+	p.run()
+	p.ended(saga.Succeeded)
+	assert.Equal(t, []string{"do a", "do a"}, p.trail())
 }
