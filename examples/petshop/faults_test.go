@@ -46,7 +46,7 @@ func requireUndone(t *testing.T, w *world, before participants.State, err error,
 }
 
 func TestFailingAtEachStepUndoesWhatWasDoneInReverse(t *testing.T) {
-	eachStep(t, brokers.Each, func(t *testing.T, w *world, tr trade, k int) {
+	undone := func(t *testing.T, w *world, tr trade, k int) {
 		before := w.town.State()
 		w.town.Plan(participants.Fault{At: tr.steps[k] + "/do", Err: no})
 		_, err := tr.run(soon(t), w)
@@ -54,7 +54,9 @@ func TestFailingAtEachStepUndoesWhatWasDoneInReverse(t *testing.T) {
 		assert.Equal(t, no, failed.Cause)
 		expected := slices.Concat(tr.steps[:k], []string{tr.steps[k] + ": refused"}, undosOf(tr.steps[:k]))
 		assert.Equal(t, expected, calls(w, sagaID))
-	})
+	}
+	eachStep(t, brokers.Each, undone)
+	eachStep(t, brokers.Failing, undone)
 }
 
 func TestAStepThatFailsUntilItsAttemptsAreUsedUpIsUndoneToo(t *testing.T) {

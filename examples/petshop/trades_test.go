@@ -190,15 +190,17 @@ func eachTrade(t *testing.T, run brokers.Runner, test func(t *testing.T, tr trad
 }
 
 func TestEverySagaSucceedsWithOneExecutionOfEachStep(t *testing.T) {
-	eachTrade(t, brokers.Each, func(t *testing.T, tr trade, open opener) {
-		w := open(t)
-		before := w.town.State()
-		result, err := tr.run(soon(t), w)
-		require.NoError(t, err)
-		assert.Equal(t, tr.result, result)
-		assert.Equal(t, tr.steps, calls(w, sagaID))
-		assert.Equal(t, tr.expected(w, before), w.town.State())
-	})
+	for _, run := range []brokers.Runner{brokers.Each, brokers.Failing} {
+		eachTrade(t, run, func(t *testing.T, tr trade, open opener) {
+			w := open(t)
+			before := w.town.State()
+			result, err := tr.run(soon(t), w)
+			require.NoError(t, err)
+			assert.Equal(t, tr.result, result)
+			assert.Equal(t, tr.steps, calls(w, sagaID))
+			assert.Equal(t, tr.expected(w, before), w.town.State())
+		})
+	}
 }
 
 func TestCapsulesHoldNewPets(t *testing.T) {

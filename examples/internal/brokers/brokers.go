@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/skald-go/skald/broker"
+	"github.com/skald-go/skald/broker/brokerfault"
 	"github.com/skald-go/skald/flow"
 	"github.com/skald-go/skald/inmem"
 )
@@ -48,6 +49,22 @@ func Decoding(t *testing.T, test func(t *testing.T, k Kind, decodeAll bool)) {
 	}
 }
 
+// Failing runs test on brokers whose calls fail, lose their replies or happen twice, from a seed that the
+// test logs. Reads do not fail: who reads sees such errors, and what a saga does, does not.
+func Failing(t *testing.T, test func(t *testing.T, k Kind, decodeAll bool)) {
+	for _, k := range All() {
+		failing := Kind{Name: k.Name + " that fails", Virtual: k.Virtual}
+		failing.Open = func(t testing.TB) broker.Broker {
+			return brokerfault.Wrap(k.Open(t), brokerfault.Options{
+				Rules: []brokerfault.Rule{{Method: brokerfault.Lookup}, {Method: brokerfault.List}, {Method: brokerfault.Stats}},
+				Odds:  brokerfault.Odds{brokerfault.Fail: 0.1, brokerfault.Lose: 0.1, brokerfault.Repeat: 0.1, brokerfault.Delay: 0.05},
+				Logf:  t.Logf,
+			})
+		}
+		t.Run(failing.Name, func(t *testing.T) { test(t, failing, true) })
+	}
+}
+
 // InBubble is Each in bubbles of virtual time, where the broker allows it.
 func InBubble(t *testing.T, test func(t *testing.T, k Kind, decodeAll bool)) {
 	Each(t, func(t *testing.T, k Kind, decodeAll bool) {
@@ -69,7 +86,7 @@ func Virtually(t *testing.T, test func(t *testing.T, k Kind, decodeAll bool)) {
 	})
 }
 
-// Runner is Each, Decoding, InBubble or Virtually.
+// Runner is Each, Decoding, Failing, InBubble or Virtually.
 type Runner = func(*testing.T, func(t *testing.T, k Kind, decodeAll bool))
 
 // Run runs an engine that serves flows until the test ends, or until stop is called.
