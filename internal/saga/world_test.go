@@ -47,7 +47,6 @@ type stored struct {
 	until   time.Time
 	outcome []byte
 	known   map[string]bool // IDs of events that were delivered
-	told    []string        // IDs of events since the last time the owner was told
 	facts   []saga.Fact     // Journal, decoded
 	paths   map[string]*standing
 	owner   *process
