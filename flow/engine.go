@@ -175,7 +175,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	err := e.work(ctx)
 	if !e.drain() {
-		err = errors.Join(err, errors.New("attempts still run that did not return when their context ended; their sagas were given back"))
+		err = errors.Join(err, errors.New("attempts or listeners still run that did not return when their context ended; their sagas were given back"))
 	}
 	if err != nil {
 		return fmt.Errorf("flow: Run: %w", err)
@@ -187,15 +187,15 @@ func (e *Engine) Run(ctx context.Context) error {
 func (e *Engine) work(ctx context.Context) error {
 	for ctx.Err() == nil {
 		m, err := e.join(ctx)
+		if err == nil {
+			err = e.receive(ctx, m)
+		}
 		switch {
 		case errors.Is(err, broker.ErrClosed):
 			close(e.closed)
 			return err
-		case err != nil:
-			return nil
-		}
-		e.receive(ctx, m)
-		if ctx.Err() == nil {
+		case ctx.Err() == nil:
+			e.log.Warn("this worker was declared dead, its sagas go to others; joining anew", "error", err)
 			e.dropAll(m)
 		}
 	}

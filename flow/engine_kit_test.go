@@ -125,8 +125,8 @@ func start[I, O any](t *testing.T, f flow.Flow[I, O], e *flow.Engine, in I, opts
 func await[T any](t *testing.T, f flow.Future[T]) (T, error) {
 	t.Helper()
 	out, err := f.Await(within(t, 30*24*time.Hour))
-	var open *flow.RunningError
-	require.False(t, errors.As(err, &open), "%v", err)
+	_, open := err.(*flow.RunningError)
+	require.False(t, open, "%v", err)
 	return out, err
 }
 

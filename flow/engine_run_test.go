@@ -177,7 +177,7 @@ func TestDrainGivesBackWhatIgnoresItsContext(t *testing.T) {
 		future := start(t, deaf, e, 1, flow.ID("s"))
 		settle()
 		err := stop()
-		require.EqualError(t, err, "flow: Run: attempts still run that did not return when their context ended; their sagas were given back")
+		require.EqualError(t, err, "flow: Run: attempts or listeners still run that did not return when their context ended; their sagas were given back")
 		require.Equal(t, broker.Ready, stateOf(t, b, "s"))
 		running(t, b, flow.Options{}, deaf)
 		require.Equal(t, 7, done(t, future))

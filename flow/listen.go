@@ -41,7 +41,7 @@ func (e *Engine) deadLetter(ctx context.Context, r *run, h Headers, err error) {
 	e.log.ErrorContext(ctx, "saga is a dead letter: relay, skip or settle it", "saga", r.id, "flow", r.def.Name, "error", err)
 	if e.opts.OnDeadLetter != nil {
 		d := DeadLetter{SagaID: r.id, Flow: r.def.Name, Err: asError(r.id, r.def.Name, StateDeadLetter, err), Headers: h}
-		e.tell(ctx, "OnDeadLetter", func() { e.opts.OnDeadLetter(ctx, d) })
+		e.tell(ctx, "OnDeadLetter", func(ctx context.Context) { e.opts.OnDeadLetter(ctx, d) })
 	}
 }
 
@@ -68,20 +68,23 @@ func (r *run) tellAlert(message string, a Alert) {
 	if message != "" {
 		r.e.log.WarnContext(r.base, message, "saga", r.id, "flow", r.def.Name, "started", a.Started)
 	}
-	if listen, ctx := r.e.opts.OnAlert, r.base; listen != nil {
-		r.e.tell(ctx, "OnAlert", func() { listen(ctx, a) })
+	if r.e.opts.OnAlert != nil {
+		r.e.tell(r.base, "OnAlert", func(ctx context.Context) { r.e.opts.OnAlert(ctx, a) })
 	}
 }
 
 // tell calls a listener on a goroutine of the pool, so that it holds up no saga. Its panic does not end the process.
-func (e *Engine) tell(ctx context.Context, name string, listener func()) {
+func (e *Engine) tell(ctx context.Context, name string, listener func(context.Context)) {
 	e.submit(task{listen: func() {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(e.alive, cancel)()
 		defer func() {
 			if p := recover(); p != nil {
 				e.log.ErrorContext(ctx, "a listener panicked", "listener", name, "panic", p)
 			}
 		}()
-		listener()
+		listener(ctx)
 	}})
 }
 

@@ -41,8 +41,8 @@ func (e *Engine) join(ctx context.Context) (*member, error) {
 	}
 }
 
-// receive takes what the broker has, until ctx or the membership ends.
-func (e *Engine) receive(ctx context.Context, m *member) {
+// receive takes what the broker has, until ctx or the membership ends, and gives the error that says why.
+func (e *Engine) receive(ctx context.Context, m *member) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
@@ -60,7 +60,7 @@ func (e *Engine) receive(ctx context.Context, m *member) {
 			e.health.ok(partReceive)
 		case errors.Is(err, broker.ErrFenced), errors.Is(err, broker.ErrClosed):
 			e.fenced(m)
-			return
+			return err
 		case ctx.Err() == nil:
 			e.health.failed(partReceive, err)
 			e.log.Warn("cannot receive from the broker, trying again", "error", err)
@@ -70,6 +70,7 @@ func (e *Engine) receive(ctx context.Context, m *member) {
 			e.handle(m, d)
 		}
 	}
+	return broker.ErrFenced // a commit found out, unless the caller's ctx has ended
 }
 
 // receiveOnce asks for as many sagas as there is room for, and for mail. It comes back with nothing when that changes.
@@ -220,10 +221,10 @@ func (e *Engine) dropAll(m *member) {
 	}
 }
 
-// drain ends the engine's work: running attempts may end within the grace period, the rest is given back. It says false if
-// attempts still run.
+// drain ends the engine's work: running attempts and listeners may end within the grace period, the rest is given back. It says
+// false if some still run then.
 func (e *Engine) drain() bool {
-	m := e.member.Load()
+	m, began := e.member.Load(), time.Now()
 	for _, d := range []struct {
 		phase int32
 		wait  time.Duration
@@ -236,12 +237,13 @@ func (e *Engine) drain() bool {
 		e.leave(m)
 	}
 	e.phase.Store(ended)
-	e.halt()
 	for _, r := range e.table.all() {
 		r.drop()
 	}
 	e.pool.close()
-	return e.pool.wait(lastMoment)
+	quiet := e.pool.wait(e.opts.Grace - time.Since(began))
+	e.halt()
+	return quiet || e.pool.wait(lastMoment)
 }
 
 // lastMoment is how long attempts whose contexts have ended, and transitions that give sagas back, may take at the end.

@@ -46,10 +46,11 @@ type Options struct {
 	SlowAfter time.Duration
 
 	// OnDeadLetter hears of every saga that this engine made a dead letter. It is called once for each, after it was
-	// stored, and not again if the process dies meanwhile: List finds all of them. It may block.
+	// stored, and not again if the process dies meanwhile: List finds all of them. It may block; its ctx has what the
+	// propagators extracted, and ends with the engine, when Grace is over.
 	OnDeadLetter func(ctx context.Context, d DeadLetter)
 	// OnAlert hears of sagas that take too long: longer than SlowAfter, past a deadline that comes after the pivot, or an
-	// attempt that outlived its context by AbandonAfter. It may block.
+	// attempt that outlived its context by AbandonAfter. It may block, and gets a ctx as OnDeadLetter does.
 	OnAlert func(ctx context.Context, a Alert)
 
 	// DecodeAll makes every value that a step gets the decoded form of what was recorded, as after a
