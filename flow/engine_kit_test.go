@@ -145,11 +145,6 @@ func failed[T any](t *testing.T, f flow.Future[T]) *flow.Error {
 	return failure
 }
 
-type (
-	work = func(context.Context, int) (int, error)
-	undo = func(context.Context, step.Effect[int, int]) error
-)
-
 // adds is a step that adds n.
 func adds(name string, n int) step.Step[int, int] {
 	return step.New(name, func(_ context.Context, in int) (int, error) { return in + n, nil })
