@@ -40,7 +40,7 @@ func (m *Machine) replay(e broker.Entry) error {
 	if err != nil {
 		return err
 	}
-	m.size += len(e.Path) + len(e.Data)
+	m.grow(&f, len(e.Data))
 	if f.ID != "" {
 		m.mark(f.ID, false)
 	}

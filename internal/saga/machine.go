@@ -199,6 +199,13 @@ func (m *Machine) record(i *inst, f *Fact, now time.Time) {
 	b.journal = f.append(b.journal, m.header.Started)
 	data := b.journal[start:len(b.journal):len(b.journal)]
 	b.entries = append(b.entries, broker.Entry{Path: f.Path, Data: data})
-	m.size += len(f.Path) + len(data)
+	m.grow(f, len(data))
 	m.apply(i, f)
+}
+
+// grow counts what f takes of the record. Retries do not count: a step that is tried for days must find room for its output.
+func (m *Machine) grow(f *Fact, n int) {
+	if f.Kind != Tried {
+		m.size += len(f.Path) + n
+	}
 }

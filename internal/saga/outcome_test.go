@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -294,4 +295,13 @@ func TestClassify(t *testing.T) {
 			assert.Equal(t, c.want, class)
 		})
 	}
+}
+
+func TestRetriesTakeNoRoomFromOutputs(t *testing.T) {
+	p := stage(t, root().Then(plain("p").Pivot()).Then(plain("a")))
+	p.env.MaxRecord = 200
+	p.env.Jitter = func() float64 { return 1 }
+	p.on("do a", slices.Repeat([]error{errBoom}, 100)...).enter(num(1))
+	p.ended(saga.Succeeded)
+	assert.Greater(t, len(p.m().Journal), 50)
 }
