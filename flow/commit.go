@@ -104,18 +104,24 @@ func (r *run) reject(why error) {
 	r.leave(t)
 }
 
-// bury makes a dead letter of a saga that cannot even be loaded.
+// bury makes a dead letter of a saga that cannot even be loaded, unless a person has ended it.
 func (r *run) bury(why error) {
 	var headers Headers
 	if header, err := saga.DecodeHeader(r.record.Record); err == nil {
 		headers = header.Headers
 		r.base = r.e.extract(headers)
 	}
-	err := &Error{SagaID: r.id, Flow: r.def.Name, State: StateDeadLetter, Cause: why}
-	o := saga.Outcome{End: saga.DeadLetter, Err: r.e.errors.Append(nil, err)}
-	t := broker.Transition{ID: r.id, Rev: r.record.Rev, Next: broker.Bury, Outcome: o.Append(nil)}
+	t, settled := saga.SettleUnread(&r.e.env, r.record, why)
+	if !settled {
+		o := saga.Outcome{End: saga.DeadLetter, Err: r.e.errors.Append(nil, &Error{SagaID: r.id, Flow: r.def.Name, State: StateDeadLetter, Cause: why})}
+		t = broker.Transition{ID: r.id, Rev: r.record.Rev, Next: broker.Bury, Outcome: o.Append(nil)}
+	}
 	if _, err := r.send(t); err != nil {
 		r.lost(err)
+		return
+	}
+	if settled {
+		r.close()
 		return
 	}
 	r.dead(t.Outcome, headers)
