@@ -120,43 +120,44 @@ func (m *Machine) resume(i *inst) {
 	}
 }
 
-// undoNext starts the undos inside i that may start now; if there are none left, i is back.
+// undoNext starts the undos inside i that may start now; if all are done, i is back.
 func (m *Machine) undoNext(i *inst) {
-	switch i.op.Kind {
-	case plan.All, plan.Each, plan.Race:
-		if !m.settings().UndoInOrder {
-			m.undoSideBySide(i)
-			return
-		}
+	if i.asking { // by a kid that is back at once
+		return
 	}
-	for k := len(i.kids) - 1; k >= 0; k-- {
-		switch kid := i.kids[k]; kid.back {
-		case undone:
-		case undoing:
-			return
-		default:
-			m.undo(kid)
-			return
+	i.asking = true
+	width, busy := m.undoWidth(i), 0
+	for k := range i.kids {
+		if width == 1 {
+			k = len(i.kids) - 1 - k
 		}
-	}
-	m.isBack(i)
-}
-
-func (m *Machine) undoSideBySide(i *inst) {
-	i.pending = 1 // so that kids that are back at once do not end i before all were asked
-	for _, kid := range i.kids {
-		if kid.back != undone {
-			i.pending++
+		kid := i.kids[k]
+		if kid.back == ahead {
 			m.undo(kid)
 		}
+		if kid.back == undoing {
+			busy++
+		}
+		if busy == width {
+			break
+		}
 	}
-	m.oneLess(i)
-}
-
-func (m *Machine) oneLess(i *inst) {
-	i.pending--
-	if i.pending == 0 {
+	if i.asking = false; busy == 0 {
 		m.isBack(i)
+	}
+}
+
+// undoWidth is how many kids of i are undone at once. If it is 1, the last kid is undone first.
+func (m *Machine) undoWidth(i *inst) int {
+	switch {
+	case m.settings().UndoInOrder:
+		return 1
+	case i.op.Kind == plan.Each && i.op.Parallel > 0:
+		return i.op.Parallel
+	case i.op.Kind == plan.All || i.op.Kind == plan.Each || i.op.Kind == plan.Race:
+		return len(i.kids)
+	default:
+		return 1
 	}
 }
 
@@ -172,14 +173,7 @@ func (m *Machine) kidBack(i *inst) {
 	case up == nil:
 	case up.op.Kind == plan.Race && up.back == ahead:
 		m.kidOfRaceBack(up)
-	case up.back != undoing:
-	case m.settings().UndoInOrder || !sideBySide(up):
+	case up.back == undoing:
 		m.undoNext(up)
-	default:
-		m.oneLess(up)
 	}
-}
-
-func sideBySide(i *inst) bool {
-	return i.op.Kind == plan.All || i.op.Kind == plan.Each || i.op.Kind == plan.Race
 }

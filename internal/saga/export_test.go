@@ -27,9 +27,6 @@ func (m *Machine) dump(b *strings.Builder, i *inst, now time.Time) {
 	if i.saved {
 		fmt.Fprintf(b, " in=%s", i.inData)
 	}
-	if i.back == undoing {
-		fmt.Fprintf(b, " pending=%d", i.pending)
-	}
 	if i.phase == open {
 		fmt.Fprintf(b, " suspect=%v", i.suspect)
 	}

@@ -42,6 +42,7 @@ type inst struct {
 	suspect   bool  // an attempt may have had an effect that is not recorded
 	noted     bool  // suspect stands in the journal
 	saved     bool  // inData stands in the journal
+	asking    bool  // its kids are just being asked to go back
 	owed      bool  // its undo failed for good, and the others went on without it
 	fresh     bool  // suspect only says that an attempt runs now
 	halted    bool  // failed for good: waits for a person

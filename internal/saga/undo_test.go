@@ -404,3 +404,20 @@ func TestWithdrawnAttemptIsMadeAgain(t *testing.T) {
 	p.ended(saga.Succeeded)
 	assert.Equal(t, []string{"do a", "do a"}, p.trail())
 }
+
+func TestItemsAreUndoneNoMoreAtOnceThanTheyWereDone(t *testing.T) {
+	f := root().Each("pick", func(num) []num { return []num{1, 2, 3, 4, 5} }, pair("one", "take", "wrap"), noJoin, flow.Parallel(2)).Then(act("b"))
+	p := stage(t, f).on("do b", errStop)
+	most := 0
+	next := p.answers
+	p.answers = func(c *call) answer {
+		if c.what.Undo {
+			most = max(most, len(c.saved.owner.calls)+1)
+		}
+		return next(c)
+	}
+	p.enter(num(5))
+	p.ended(saga.Compensated)
+	assert.Len(t, p.undos(), 10)
+	assert.Equal(t, 2, most)
+}
