@@ -44,6 +44,8 @@ type Engine struct {
 	interrupt atomic.Pointer[context.CancelFunc] // of the call that receives
 	careful   bool                               // the last saga that was received is suspicious; only for who receives
 
+	followers followers
+
 	empty  chan struct{} // has a token when the last run has ended
 	closed chan struct{} // closed when the broker is
 	alive  context.Context

@@ -147,7 +147,7 @@ func First[T any](ctx context.Context, futures ...Future[T]) (T, error) {
 
 // firstOf waits for all handles at once, on the caller's goroutine.
 func firstOf(ctx context.Context, open []*handle) (res *result, err error) {
-	s := &subscription{ends: true, signal: make(chan struct{}, 1)}
+	s := newSubscription()
 	for _, h := range open {
 		h.subscribe(s)
 		defer h.unsubscribe(s)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,8 +30,8 @@ type handle struct {
 	res     *result
 	ending  result // memory of res
 	waits   *waits
-	seq     int // entries of the journal that are committed
-	subs    []*subscription
+	seq     int             // entries of the journal that are committed
+	subs    []*subscription // woken when res is set
 }
 
 // result is how a saga ended.
@@ -109,6 +110,21 @@ func (h *handle) detach() {
 	h.local = false
 	h.mu.Unlock()
 	h.listen()
+}
+
+// subscribe has s woken when the result is known.
+func (h *handle) subscribe(s *subscription) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.subs = append(h.subs, s)
+}
+
+func (h *handle) unsubscribe(s *subscription) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if k := slices.Index(h.subs, s); k >= 0 {
+		h.subs = slices.Concat(h.subs[:k], h.subs[k+1:])
+	}
 }
 
 // Which channel of a handle is meant.

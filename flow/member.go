@@ -117,6 +117,9 @@ func (e *Engine) removed(r *run) {
 	if !ok {
 		return
 	}
+	for _, s := range e.followers.of(r.id) {
+		s.wake()
+	}
 	if left == e.opts.Concurrency-1 {
 		e.askAnew()
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/skald-go/skald/broker"
@@ -26,46 +27,40 @@ type Event struct {
 
 // Progress gives what the saga has recorded so far and what it records from now on, in order, each once. The
 // channel is closed after the last event, or when ctx ends; a reader that does not read holds up nobody but itself.
-// What another process records is seen with some delay; what a saga has recorded is forgotten when it is settled, so a
-// reader that comes after that gets the last event only.
+//
+// What another process records is seen with some delay. What a saga has recorded is forgotten when it is done or undone:
+// a reader that comes after that gets the last event only, and one in another process may miss what was recorded last.
 func (f Future[T]) Progress(ctx context.Context) <-chan Event {
 	events := make(chan Event)
 	if f.h == nil {
 		close(events)
 		return events
 	}
-	s := &subscription{signal: make(chan struct{}, 1), next: 1}
+	s := newSubscription()
+	s.flow = f.h.def.Name
 	f.h.subscribe(s)
+	f.h.e.followers.add(f.h.id, s)
 	go func() {
 		defer close(events)
 		defer f.h.unsubscribe(s)
+		defer f.h.e.followers.remove(f.h.id, s)
 		f.h.pump(ctx, s, events)
 	}()
 	return events
 }
 
-// subscription collects the events of a saga that this process commits, or only hears of the end of sagas.
+// subscription is woken when something happens to a saga, and collects the events that this process commits.
 type subscription struct {
-	ends   bool // only that
+	signal chan struct{}
+	flow   string // that it expects
+	next   int    // Seq that its reader wants
 	mu     sync.Mutex
 	queue  []Event
-	signal chan struct{}
-	next   int // Seq that its reader wants
 }
 
-func (h *handle) subscribe(s *subscription) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.subs = append(h.subs, s)
-}
+func newSubscription() *subscription { return &subscription{signal: make(chan struct{}, 1), next: 1} }
 
-func (h *handle) unsubscribe(s *subscription) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if k := slices.Index(h.subs, s); k >= 0 {
-		h.subs = slices.Concat(h.subs[:k], h.subs[k+1:])
-	}
-}
+func (s *subscription) wake() { notify(s.signal) }
 
 func (s *subscription) put(events []Event) {
 	s.mu.Lock()
@@ -74,7 +69,12 @@ func (s *subscription) put(events []Event) {
 	s.wake()
 }
 
-func (s *subscription) wake() { notify(s.signal) }
+// hasGap says that something is missing before what is in the queue: a commit whose reply was lost.
+func (s *subscription) hasGap() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.queue) > 0 && s.queue[0].Seq > s.next
+}
 
 func (s *subscription) take() []Event {
 	s.mu.Lock()
@@ -84,24 +84,58 @@ func (s *subscription) take() []Event {
 	return q
 }
 
+// followers are the readers of Progress in this process. They follow their sagas from one run to the next.
+type followers struct {
+	count atomic.Int64
+	mu    sync.Mutex
+	byID  map[string][]*subscription
+}
+
+func (f *followers) add(id string, s *subscription) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.byID == nil {
+		f.byID = map[string][]*subscription{}
+	}
+	f.byID[id] = append(f.byID[id], s)
+	f.count.Add(1)
+}
+
+func (f *followers) remove(id string, s *subscription) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	left := slices.DeleteFunc(slices.Clone(f.byID[id]), func(other *subscription) bool { return other == s })
+	f.count.Add(-1)
+	if f.byID[id] = left; len(left) == 0 {
+		delete(f.byID, id)
+	}
+}
+
+func (f *followers) of(id string) []*subscription {
+	if f.count.Load() == 0 {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.byID[id]
+}
+
 // publish tells those who follow the saga what was committed.
 func (h *handle) publish(entries []broker.Entry, started time.Time) {
 	h.mu.Lock()
 	from := h.seq
 	h.seq += len(entries)
-	subs := h.subs
 	if h.waits != nil {
 		shut(h.waits.changed)
 		h.waits.changed = nil
 	}
 	h.mu.Unlock()
-	if len(subs) == 0 || len(entries) == 0 {
-		return
-	}
-	events := h.events(entries, started, from)
-	for _, s := range subs {
-		if !s.ends {
-			s.put(events)
+	if subs := h.e.followers.of(h.id); len(subs) > 0 && len(entries) > 0 {
+		events := h.events(entries, started, from)
+		for _, s := range subs {
+			if s.flow == h.def.Name {
+				s.put(events)
+			}
 		}
 	}
 }
@@ -131,7 +165,20 @@ func (h *handle) pump(ctx context.Context, s *subscription, events chan<- Event)
 	defer h.exit()
 	h.readStore(ctx, s)
 	for pause := followPause; ; {
-		if !s.send(ctx, events) || h.last(ctx, s, events) {
+		var end *result
+		if h.e.table.get(h.id) == nil { // otherwise the run has still something to tell
+			if end = h.standing(ctx); end != nil {
+				h.readStore(ctx, s)
+			}
+		}
+		if s.hasGap() {
+			h.readStore(ctx, s)
+		}
+		if !s.send(ctx, events) {
+			return
+		}
+		if end != nil {
+			h.last(ctx, s, events, end)
 			return
 		}
 		t := time.NewTimer(pause)
@@ -162,13 +209,18 @@ func (s *subscription) send(ctx context.Context, events chan<- Event) bool {
 	return ctx.Err() == nil
 }
 
-// readStore reads what others, or this process before, have recorded.
+// last sends the closing event.
+func (h *handle) last(ctx context.Context, s *subscription, events chan<- Event, res *result) {
+	select {
+	case events <- Event{SagaID: h.id, Flow: h.def.Name, Seq: s.next, Kind: "settled", At: time.Now(), Err: res.err, State: res.state}:
+	case <-ctx.Done():
+	}
+}
+
+// readStore reads what others have recorded.
 func (h *handle) readStore(ctx context.Context, s *subscription) {
-	h.mu.Lock()
-	local := h.local && s.next > 1
-	h.mu.Unlock()
-	if local {
-		return
+	if s.next > 1 && h.e.table.get(h.id) != nil && !s.hasGap() {
+		return // this process tells it
 	}
 	snap, err := h.e.broker.Lookup(ctx, h.id, true)
 	if err != nil || h.check(snap) != nil || len(snap.Journal) < s.next {
@@ -183,20 +235,4 @@ func (h *handle) readStore(ctx context.Context, s *subscription) {
 	s.mu.Lock()
 	s.queue = append(past, s.queue...)
 	s.mu.Unlock()
-}
-
-// last sends the closing event once the saga is settled and everything before was sent.
-func (h *handle) last(ctx context.Context, s *subscription, events chan<- Event) bool {
-	res := h.result()
-	s.mu.Lock()
-	more := len(s.queue) > 0
-	s.mu.Unlock()
-	if res == nil || more {
-		return false
-	}
-	select {
-	case events <- Event{SagaID: h.id, Flow: h.def.Name, Seq: s.next, Kind: "settled", At: time.Now(), Err: res.err, State: res.state}:
-	case <-ctx.Done():
-	}
-	return true
 }
