@@ -34,7 +34,7 @@ func infoOf(tb testing.TB, client *redis.Client, section, name string) float64 {
 }
 
 func TestAServerThatThrowsKeysAwayIsRefused(t *testing.T) {
-	client := redistest.Start(t, redistest.Option{"--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"}).Client()
+	client := redistest.Start(t, redistest.Args("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")).Client()
 	b := newBroker(t, client, redisx.Options{})
 	_, err := b.Start(t.Context(), broker.Start{ID: "a", Served: broker.Served{Flow: "order"}})
 	require.ErrorIs(t, err, redisx.ErrEviction)

@@ -1,120 +1,144 @@
-// Package redistest starts real redis-server processes for tests, on free ports of the loopback interface and in temporary
-// directories, and stops them.
+// Package redistest gives tests real redis-servers of package redisserver, and stops them when the test ends. Where there is no
+// redis-server a test that asks for one fails and says how to get it.
 package redistest
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"net"
-	"os/exec"
-	"path/filepath"
-	"strconv"
-	"sync"
+	"crypto/tls"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/skald-go/skald/internal/redisserver"
 )
 
-// Install is the command to run where there is no redis-server.
-const Install = "apt-get install -y redis-server || dnf install -y redis || apk add redis || brew install redis"
+// patience is how long a server may take to start, on a machine that has much else to do.
+const patience = time.Minute
 
 // Server is a redis-server process.
 type Server struct {
-	Addr string
-
-	tb   testing.TB
-	args []string
-	mu   sync.Mutex
-	cmd  *exec.Cmd
+	*redisserver.Server
+	tb testing.TB
 }
 
-// Option is an argument of redis-server, such as "--appendonly", "yes".
-type Option []string
+// Option changes how a server is started.
+type Option func(*redisserver.Options)
 
 // AOF makes the server write every command to disk before it answers.
-var AOF = Option{"--appendonly", "yes", "--appendfsync", "always"}
+func AOF(o *redisserver.Options) { o.AOF = true }
 
-// Start starts a server that stores nothing on disk unless an option says so, and stops it when the test ends. It fails the test
-// if there is no redis-server.
+// Args adds arguments of redis-server, such as "--maxmemory", "100mb".
+func Args(args ...string) Option {
+	return func(o *redisserver.Options) { o.Args = append(o.Args, args...) }
+}
+
+// Password protects the default user.
+func Password(word string) Option { return func(o *redisserver.Options) { o.Password = word } }
+
+// User adds a user, as in a line "user …" of redis.conf.
+func User(rule string) Option {
+	return func(o *redisserver.Options) { o.Users = append(o.Users, rule) }
+}
+
+// TLS makes the server speak TLS only, with the certificates of authority.
+func TLS(authority *redisserver.TLS) Option { return func(o *redisserver.Options) { o.TLS = authority } }
+
+// NewTLS makes certificates for servers and their clients.
+func NewTLS(tb testing.TB) *redisserver.TLS {
+	tb.Helper()
+	authority, err := redisserver.NewTLS()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return authority
+}
+
+// Start starts a server that stores nothing on disk unless an option says so.
 func Start(tb testing.TB, options ...Option) *Server {
 	tb.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		tb.Fatalf("redistest: no redis-server is installed: %v\nrun: %s", err, Install)
-	}
-	dir := tb.TempDir()
-	port := freePort(tb)
-	s := &Server{Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), tb: tb}
-	s.args = []string{
-		"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir, "--logfile", filepath.Join(dir, "log"),
-		"--save", "", "--daemonize", "no", "--enable-debug-command", "yes",
-	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	s, err := redisserver.Start(ctx, collect(options))
+	return own(tb, s, err)
+}
+
+// Replica starts a server that follows master and has what it has.
+func Replica(tb testing.TB, master *Server, options ...Option) *Server {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	s, err := redisserver.StartReplica(ctx, master.Server, collect(options))
+	return own(tb, s, err)
+}
+
+func collect(options []Option) redisserver.Options {
+	var opts redisserver.Options
 	for _, o := range options {
-		s.args = append(s.args, o...)
+		o(&opts)
 	}
-	tb.Cleanup(s.Kill)
-	s.Restart()
-	return s
+	return opts
+}
+
+func own(tb testing.TB, s *redisserver.Server, err error) *Server {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	closeAtEnd(tb, s.Close)
+	return &Server{Server: s, tb: tb}
+}
+
+func closeAtEnd(tb testing.TB, stop func() error) {
+	tb.Cleanup(func() {
+		if err := stop(); err != nil {
+			tb.Error(err)
+		}
+	})
 }
 
 // Client makes a client of the server, which is closed when the test ends.
 func (s *Server) Client() *redis.Client {
-	client := redis.NewClient(&redis.Options{Addr: s.Addr, DisableIdentity: true, Protocol: 2, DialTimeout: 500 * time.Millisecond})
+	client := redis.NewClient(s.ClientOptions())
 	s.tb.Cleanup(func() { client.Close() })
 	return client
 }
 
-// Kill ends the process at once, as kill -9 does. A server that does not run stays so.
-func (s *Server) Kill() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cmd != nil {
-		s.cmd.Process.Kill()
-		s.cmd.Wait()
-		s.cmd = nil
-	}
-}
+// TLSConfig is that of a client with a certificate of the server's authority, nil for a server without TLS.
+func (s *Server) TLSConfig() *tls.Config { return s.ClientOptions().TLSConfig }
 
-// Restart starts the process that Kill ended, with what it had stored, and waits until it answers.
+// Restart starts the process again, with what it had stored, and waits until it answers.
 func (s *Server) Restart() {
 	s.tb.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.cmd = exec.Command("redis-server", s.args...)
-	if err := s.cmd.Start(); err != nil {
-		s.tb.Fatalf("redistest: start redis-server: %v", err)
-	}
-	if err := s.answers(10 * time.Second); err != nil {
-		s.tb.Fatalf("redistest: redis-server on %s does not answer: %v", s.Addr, err)
-	}
-}
-
-// answers waits until the server is ready to work.
-func (s *Server) answers(patience time.Duration) error {
-	client := redis.NewClient(&redis.Options{Addr: s.Addr, DisableIdentity: true, MaxRetries: -1})
-	defer client.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	for {
-		err := client.Ping(ctx).Err()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-time.After(10 * time.Millisecond):
-		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("waited %v", patience), err)
-		}
+	if err := s.Server.Restart(ctx); err != nil {
+		s.tb.Fatal(err)
 	}
 }
 
-func freePort(tb testing.TB) int {
+// Sentinels starts n Sentinels that watch master under a name.
+func Sentinels(tb testing.TB, n int, name string, master *Server) *redisserver.Sentinels {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	s, err := redisserver.StartSentinels(ctx, n, name, master.Server)
 	if err != nil {
-		tb.Fatalf("redistest: find a free port: %v", err)
+		tb.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	closeAtEnd(tb, s.Close)
+	return s
+}
+
+// Cluster starts a Redis Cluster.
+func Cluster(tb testing.TB, masters, replicasPerMaster int, options ...Option) *redisserver.Cluster {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	c, err := redisserver.StartCluster(ctx, masters, replicasPerMaster, collect(options))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	closeAtEnd(tb, c.Close)
+	return c
 }
