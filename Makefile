@@ -22,14 +22,16 @@ demo: ## run the pet shop, the main example, in memory
 quickstart: ## run the first saga of the README
 	@$(GO) run ./examples/quickstart
 
-test: ## run all tests with the race detector, and those of memory budgets without it
+test: ## run all tests with the race detector, real Redis included, and those of memory budgets without it
+	@scripts/redis-server
 	@$(if $(RACE),,echo "no C compiler: the tests run without the race detector")
 	$(GO) test $(RACE) -timeout 10m ./...
 	$(GO) test -run 'Budget|Alloc' ./flow ./inmem ./errcodec ./internal/payload
 	@for dir in $(MODULES); do (cd $$dir && $(GO) test $(RACE) ./...) || exit 1; done
 
 test-redis: ## run the tests of the broker on Redis, on servers that they start
-	$(GO) test $(RACE) -tags redis ./redisx/... ./internal/redistest/...
+	@scripts/redis-server
+	$(GO) test $(RACE) ./redisx/... ./internal/redisserver/...
 
 lint: ## check format, vet, staticcheck and go.mod
 	@files=$$($(GO) list -f '{{range .GoFiles}}{{$$.Dir}}/{{.}} {{end}}{{range .TestGoFiles}}{{$$.Dir}}/{{.}} {{end}}{{range .XTestGoFiles}}{{$$.Dir}}/{{.}} {{end}}' ./... ) && \

@@ -1,5 +1,3 @@
-//go:build redis
-
 package redisx_test
 
 import (

@@ -42,7 +42,9 @@ func User(rule string) Option {
 }
 
 // TLS makes the server speak TLS only, with the certificates of authority.
-func TLS(authority *redisserver.TLS) Option { return func(o *redisserver.Options) { o.TLS = authority } }
+func TLS(authority *redisserver.TLS) Option {
+	return func(o *redisserver.Options) { o.TLS = authority }
+}
 
 // NewTLS makes certificates for servers and their clients.
 func NewTLS(tb testing.TB) *redisserver.TLS {
