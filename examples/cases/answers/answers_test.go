@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/skald-go/skald/examples/internal/brokers"
 	"github.com/skald-go/skald/examples/internal/partner"
@@ -17,7 +16,7 @@ import (
 	"github.com/skald-go/skald/step"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { brokers.Main(m) }
 
 type world struct {
 	*Post

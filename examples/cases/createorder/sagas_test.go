@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/skald-go/skald/examples/internal/brokers"
 	"github.com/skald-go/skald/examples/internal/partner"
@@ -16,7 +15,7 @@ import (
 	"github.com/skald-go/skald/step"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { brokers.Main(m) }
 
 // world is a restaurant with an engine that runs its sagas.
 type world struct {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/skald-go/skald/broker"
 	"github.com/skald-go/skald/examples/internal/brokers"
@@ -16,7 +15,7 @@ import (
 	"github.com/skald-go/skald/flow"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { brokers.Main(m) }
 
 type world struct {
 	*Warehouse

@@ -10,14 +10,13 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/skald-go/skald/examples/internal/brokers"
 	"github.com/skald-go/skald/examples/internal/partner"
 	"github.com/skald-go/skald/flow"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { brokers.Main(m) }
 
 // variant is a way to book.
 type variant struct {

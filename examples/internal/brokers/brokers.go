@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -25,7 +26,25 @@ type Kind struct {
 
 // All lists the kinds that there are.
 func All() []Kind {
-	return []Kind{{Name: "inmem", Virtual: true, Open: openInMem}}
+	return []Kind{{Name: "inmem", Virtual: true, Open: openInMem}, {Name: "redis", Open: openRedis}}
+}
+
+// Span is a time of hours: itself where time is virtual, 10,000 times shorter where it is not.
+func (k Kind) Span(d time.Duration) time.Duration {
+	if k.Virtual {
+		return d
+	}
+	return d / 10_000
+}
+
+// Took asserts that so much time has gone by since start: exactly where time is virtual, at least where it is not.
+func (k Kind) Took(t testing.TB, d time.Duration, start time.Time) {
+	t.Helper()
+	if k.Virtual {
+		assert.Equal(t, d, time.Since(start))
+	} else {
+		assert.GreaterOrEqual(t, time.Since(start), d)
+	}
 }
 
 func openInMem(t testing.TB) broker.Broker {
@@ -34,11 +53,13 @@ func openInMem(t testing.TB) broker.Broker {
 	return b
 }
 
-// Each runs test on all kinds of brokers, with and without decoding everything.
+// Each runs test on all kinds of brokers, with and without decoding everything where that costs no time.
 func Each(t *testing.T, test func(t *testing.T, k Kind, decodeAll bool)) {
 	for _, k := range All() {
 		t.Run(k.Name, func(t *testing.T) { test(t, k, false) })
-		t.Run(k.Name+" decoding all", func(t *testing.T) { test(t, k, true) })
+		if k.Virtual {
+			t.Run(k.Name+" decoding all", func(t *testing.T) { test(t, k, true) })
+		}
 	}
 }
 
@@ -69,6 +90,7 @@ func Failing(t *testing.T, test func(t *testing.T, k Kind, decodeAll bool)) {
 func InBubble(t *testing.T, test func(t *testing.T, k Kind, decodeAll bool)) {
 	Each(t, func(t *testing.T, k Kind, decodeAll bool) {
 		if !k.Virtual {
+			t.Parallel()
 			test(t, k, decodeAll)
 			return
 		}

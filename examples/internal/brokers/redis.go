@@ -1,0 +1,84 @@
+package brokers
+
+import (
+	"context"
+	"crypto/rand"
+	"flag"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/skald-go/skald/broker"
+	"github.com/skald-go/skald/internal/redisserver"
+	"github.com/skald-go/skald/redisx"
+)
+
+// Main runs the tests of a package, then ends the Redis that they shared, and fails if a goroutine is left.
+func Main(m *testing.M) {
+	flag.Parse()
+	// Tests on a real server spend their time waiting, so more of them run side by side than there are cores.
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	err := shared.close()
+	if code == 0 && err == nil {
+		err = goleak.Find()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(code)
+}
+
+// shared is the server of this process's tests, which the first of them starts.
+var shared server
+
+type server struct {
+	mu     sync.Mutex
+	server *redisserver.Server
+}
+
+func (s *server) get(t testing.TB) *redisserver.Server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.server == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		var err error
+		s.server, err = redisserver.Start(ctx, redisserver.Options{})
+		require.NoError(t, err)
+	}
+	return s.server
+}
+
+func (s *server) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.server == nil {
+		return nil
+	}
+	return s.server.Close()
+}
+
+// Client makes a client of the Redis that the tests of this process share. It is closed when the test ends.
+func Client(t testing.TB) *redis.Client {
+	client := redis.NewClient(shared.get(t).ClientOptions())
+	t.Cleanup(func() { assert.NoError(t, client.Close()) })
+	return client
+}
+
+// openRedis opens a broker in a namespace of its own.
+func openRedis(t testing.TB) broker.Broker {
+	b := redisx.New(Client(t), redisx.Options{Namespace: rand.Text()})
+	t.Cleanup(func() { assert.NoError(t, b.Close()) })
+	return b
+}
