@@ -48,7 +48,7 @@ fmt: ## format the code
 fuzz: ## run every fuzz target for FUZZTIME (60s)
 	@scripts/fuzz $(FUZZTIME)
 
-bench: ## measure sagas in memory, and print one table
+bench: ## measure sagas in memory and on a Redis that it starts, beside the same work without an engine
 	$(GO) run ./internal/bench
 
 cover: ## print how much of each package the tests reach

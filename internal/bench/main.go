@@ -1,5 +1,6 @@
-// Command bench measures sagas in memory, and prints one table: the medians of interleaved runs. The workload is
-// package workload's; every saga has a caller of its own that waits for it.
+// Command bench measures sagas and prints tables: one of sagas in memory, and one of sagas on a Redis that it starts, beside the same
+// Redis work without an engine. All figures are medians of interleaved runs. The workload is package workload's; every saga has a caller
+// of its own that waits for it.
 package main
 
 import (
@@ -8,178 +9,83 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"runtime"
-	"runtime/debug"
-	"slices"
-	"sync"
+	"os/signal"
 	"syscall"
-	"text/tabwriter"
 	"time"
 
-	"golang.org/x/sync/errgroup"
+	"github.com/redis/go-redis/v9/logging"
 
-	"github.com/skald-go/skald/flow"
-	"github.com/skald-go/skald/inmem"
+	"github.com/skald-go/skald/internal/measure"
 	"github.com/skald-go/skald/internal/workload"
 )
 
-// row is one line of the table.
-type row struct {
-	name    string
-	flow    flow.Flow[workload.Order, workload.Label]
-	callers int
-	gogc    int
-	runs    []figures
+// settings are what flags say.
+type settings struct {
+	on           string
+	rounds       int
+	length       time.Duration
+	inMemory     int // callers
+	onRedis      int
+	left         int // sagas that are run to see what they leave
+	showProgress bool
 }
 
-// figures are what one run measured, per saga where that makes sense.
-type figures struct {
-	throughput, cpu, allocs, bytes, p50, p99 float64
-}
+// workerCommand is the argument that makes this program a worker of its own.
+const workerCommand = "worker"
 
 func main() {
-	rounds := flag.Int("rounds", 5, "how many interleaved runs the medians are of")
-	length := flag.Duration("length", time.Second, "of one run")
-	callers := flag.Int("callers", 1000, "sagas in flight")
-	flag.Parse()
-	var rows []*row
-	for _, gogc := range []int{100, 400} {
-		rows = append(rows,
-			&row{name: "success", flow: workload.Success, callers: *callers, gogc: gogc},
-			&row{name: "rollback", flow: workload.Rollback, callers: *callers, gogc: gogc},
-			&row{name: "with step timeouts", flow: workload.Timeouts, callers: *callers, gogc: gogc},
-			&row{name: "one at a time", flow: workload.Success, callers: 1, gogc: gogc},
-		)
+	ctx, stop := signal.NotifyContext(workload.WithTrace(context.Background(), workload.Trace), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
 	}
-	for range *rounds {
-		for _, r := range rows {
-			if err := r.measure(*length); err != nil {
-				fmt.Fprintln(os.Stderr, "bench:", err)
-				os.Exit(1)
-			}
-		}
-	}
-	fmt.Printf("Three steps in memory, %s, %d cores, medians of %d interleaved runs of %v\n\n", runtime.Version(), runtime.GOMAXPROCS(0), *rounds, *length)
-	print(rows)
 }
 
-func print(rows []*row) {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "workload\tGOGC\tin flight\tsagas/s\tof success\tCPU µs\tallocations\tbytes\tp50 µs\tp99 µs\t")
-	base := map[int]float64{}
-	for _, r := range rows {
-		m := median(r.runs)
-		if r.name == "success" {
-			base[r.gogc] = m.throughput
-		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%.0f\t%.0f %%\t%.1f\t%.1f\t%.0f\t%.1f\t%.1f\t\n", r.name, r.gogc, r.callers, m.throughput,
-			100*m.throughput/base[r.gogc], m.cpu, m.allocs, m.bytes, m.p50, m.p99)
+func run(ctx context.Context, args []string) error {
+	logging.Disable() // go-redis tells of connections that are closed while they wait
+	if len(args) == 1 && args[0] == workerCommand {
+		return measure.ServeWorker(context.WithoutCancel(ctx), os.Stdin, os.Stdout)
 	}
-	w.Flush()
-}
-
-// measure makes one run on an engine and a broker of its own.
-func (r *row) measure(length time.Duration) error {
-	debug.SetGCPercent(r.gogc)
-	e := flow.NewEngine(inmem.New(), workload.Options())
-	e.Serve(r.flow)
-	ctx, cancel := context.WithCancel(workload.WithTrace(context.Background(), "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"))
-	defer cancel()
-	ended := make(chan error, 1)
-	go func() { ended <- e.Run(ctx) }()
-	if _, err := r.call(ctx, e, length/5); err != nil {
-		return err
-	}
-	runtime.GC()
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	cpu, start := cpuTime(), time.Now()
-	times, err := r.call(ctx, e, length)
-	if err != nil {
-		return err
-	}
-	elapsed := time.Since(start)
-	cpu = cpuTime() - cpu
-	runtime.ReadMemStats(&after)
-	cancel()
-	n := float64(len(times))
-	slices.Sort(times)
-	r.runs = append(r.runs, figures{
-		throughput: n / elapsed.Seconds(),
-		cpu:        float64(cpu.Microseconds()) / n,
-		allocs:     float64(after.Mallocs-before.Mallocs) / n,
-		bytes:      float64(after.TotalAlloc-before.TotalAlloc) / n,
-		p50:        micros(times[len(times)/2]),
-		p99:        micros(times[len(times)*99/100]),
-	})
-	return <-ended
-}
-
-// call runs sagas for that long, and gives how long each took.
-func (r *row) call(ctx context.Context, e *flow.Engine, length time.Duration) ([]time.Duration, error) {
-	var mu sync.Mutex
-	var all []time.Duration
-	var callers errgroup.Group
-	end := time.Now().Add(length)
-	for range r.callers {
-		callers.Go(func() error {
-			times := make([]time.Duration, 0, 4096)
-			for start := time.Now(); start.Before(end); {
-				if err := r.one(ctx, e); err != nil {
-					return err
-				}
-				now := time.Now()
-				times = append(times, now.Sub(start))
-				start = now
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			all = append(all, times...)
-			return nil
-		})
-	}
-	err := callers.Wait()
-	return all, err
-}
-
-// one runs a saga, which ends as its flow is meant to.
-func (r *row) one(ctx context.Context, e *flow.Engine) error {
-	future, err := r.flow.Start(ctx, e, workload.Input())
-	if err != nil {
-		return err
-	}
-	if _, err = future.Await(ctx); r.flow.Name() == workload.Rollback.Name() && errors.Is(err, workload.ErrNoCourier) {
+	var s settings
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.StringVar(&s.on, "on", "both", "what to measure: memory, redis or both")
+	flags.IntVar(&s.rounds, "rounds", 5, "how many interleaved runs the medians are of")
+	flags.DurationVar(&s.length, "length", time.Second, "of one run")
+	flags.IntVar(&s.inMemory, "callers", 1000, "sagas in flight in memory")
+	flags.IntVar(&s.onRedis, "redis-callers", 256, "sagas in flight on Redis")
+	flags.IntVar(&s.left, "left", 20_000, "sagas that are run to see what they leave in Redis; 0: do not look")
+	flags.BoolVar(&s.showProgress, "progress", true, "say on stderr what is being measured")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return nil
+	} else if err != nil {
+		return err
 	}
-	return err
+	return s.run(ctx)
 }
 
-func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
-
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
+func (s settings) run(ctx context.Context) error {
+	if s.rounds < 1 || s.length <= 0 || s.inMemory < 1 || s.onRedis < 1 || s.left < 0 {
+		return errors.New("rounds, length and callers are positive, and left is not negative")
 	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// median takes the median of each figure.
-func median(runs []figures) figures {
-	of := func(get func(figures) float64) float64 {
-		var all []float64
-		for _, r := range runs {
-			all = append(all, get(r))
+	switch s.on {
+	case "memory":
+		return s.memoryTable(ctx)
+	case "redis":
+		return s.redisTable(ctx)
+	case "both":
+		if err := s.memoryTable(ctx); err != nil {
+			return err
 		}
-		slices.Sort(all)
-		return all[len(all)/2]
+		fmt.Println()
+		return s.redisTable(ctx)
 	}
-	return figures{
-		throughput: of(func(f figures) float64 { return f.throughput }),
-		cpu:        of(func(f figures) float64 { return f.cpu }),
-		allocs:     of(func(f figures) float64 { return f.allocs }),
-		bytes:      of(func(f figures) float64 { return f.bytes }),
-		p50:        of(func(f figures) float64 { return f.p50 }),
-		p99:        of(func(f figures) float64 { return f.p99 }),
+	return fmt.Errorf("-on %s: it is memory, redis or both", s.on)
+}
+
+// progress says what is being measured.
+func (s settings) progress(format string, args ...any) {
+	if s.showProgress {
+		fmt.Fprintf(os.Stderr, format+"\n", args...)
 	}
 }

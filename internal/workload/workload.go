@@ -95,6 +95,9 @@ func undo[I, O any](context.Context, step.Effect[I, O]) error { return nil }
 
 type traceKey struct{}
 
+// Trace is a trace that headers carry.
+const Trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
 // WithTrace gives ctx the trace that the propagator carries.
 func WithTrace(ctx context.Context, trace string) context.Context {
 	return context.WithValue(ctx, traceKey{}, trace)
