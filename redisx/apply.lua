@@ -88,9 +88,14 @@ local function start(i, w, head, record, limited)
     return 'O'
   end
   local mail = (other or boxed[i]) and adopt(id) or 0
-  set(i, pack(FIXED, state, mail > 0 and BOX or 0, 1, now, 0, 0, 0, mail, owner, NOBODY) .. head)
-  starts[#starts + 1] = id
-  starts[#starts + 1] = record
+  local flags, tail = mail > 0 and BOX or 0, ''
+  if HEAD + #head + #record + 4 <= ROOM then
+    flags, tail = flags + INLINE, pack('>I4', #record) .. record
+  else
+    starts[#starts + 1] = id
+    starts[#starts + 1] = record
+  end
+  set(i, pack(FIXED, state, flags, 1, now, 0, 0, 0, mail, owner, NOBODY) .. head .. tail)
   if state == READY then
     push(line[i], id)
     if queued then queued = queued + 1 end
@@ -195,9 +200,9 @@ end
 -- finish keeps of a saga what readers and repeats need. m is its last line.
 local function finish(i, m, flags, chunks, outcome, keep)
   local id = ID[i]
-  past[i] = m .. outcome
+  past[i] = bare(m) .. outcome
   call('SET', P .. 'r:' .. id, past[i], 'PX', millis(keep))
-  stopped[#stopped + 1] = id
+  if not has(flags, INLINE) then stopped[#stopped + 1] = id end
   journal_fields(dropped, id, chunks)
   if has(flags, OUTCOME) then call('HDEL', P .. 'oc', id) end
   if has(flags, BOX) then close(id, keep) end
@@ -273,10 +278,14 @@ local function commit(o, i, w, p)
   if not m then return again(o, i, w, rev) end
   local state, flags, at, since, wake, takeovers, chunks, unread, owner, last = parse(FIXED, m)
   if state ~= OWNED or owner ~= W[w] or at ~= rev then return again(o, i, w, rev) end
+  local tail = ''
   if mask % 2 >= 1 then
     local chunk
     chunk, p = parse('>I4c0', ops, p)
-    if next ~= 4 then
+    if next == 4 then -- nobody reads it any more
+    elseif chunks == 0 and has(flags, INLINE) and #m + #chunk <= ROOM then
+      tail = chunk
+    else
       chunks = chunks + 1
       journal[#journal + 1] = id .. suffix(chunks)
       journal[#journal + 1] = chunk
@@ -320,7 +329,7 @@ local function commit(o, i, w, p)
   elseif build then
     head = reject(head, build)
   end
-  m = pack(FIXED, state, flags, rev, since, wake, takeovers, chunks, unread, owner, last) .. head
+  m = pack(FIXED, state, flags, rev, since, wake, takeovers, chunks, unread, owner, last) .. head .. tail
   if state == FINISHED then
     finish(i, m, flags, chunks, outcome, keep)
   else
@@ -337,12 +346,6 @@ local function commit(o, i, w, p)
   end
 end
 
--- line_of is what is stored of a saga, without an outcome.
-local function line_of(i)
-  local m = line[i] or result(i)
-  local _, _, at = parse('>I2c0I2c0', m, LANE)
-  return sub(m, 1, at - 1)
-end
 
 local p, o = 1, 0
 while p <= #ops do
@@ -351,7 +354,7 @@ while p <= #ops do
   if kind == 1 then
     local head, record = parse('>I2c0I4c0', ops, body)
     local code = start(i, w, head, record, true)
-    if code == 'E' then say(o, code, line_of(i))
+    if code == 'E' then say(o, code, bare(line[i] or result(i)))
     elseif code == 'M' then say(o, code, mailbox(ID[i]))
     elseif code then say(o, code) end
   elseif kind == 2 then

@@ -24,9 +24,29 @@ func (w *worker) commit(ctx context.Context, t broker.Transition) (broker.Ack, e
 	if err := checkTransition(t); err != nil {
 		return broker.Ack{}, err
 	}
+	p := w.b.partition(t.ID)
+	if h, ok := p.hotTransition(w, w.line(t.ID), t); ok {
+		cold, err := p.write(ctx, w, h)
+		switch {
+		case err != nil:
+			return broker.Ack{}, w.mourn(err)
+		case !cold && t.Next == broker.Keep:
+			w.wrote(t.ID, h.value)
+			return broker.Ack{Rev: t.Rev + 1, Owned: true}, nil
+		case !cold:
+			w.followUp(t)
+			return broker.Ack{Rev: t.Rev + 1}, nil
+		}
+	}
+	w.wrote(t.ID, "")
+	return w.commitCold(ctx, p, t)
+}
+
+// commitCold sends a transition through apply.lua.
+func (w *worker) commitCold(ctx context.Context, p *partition, t broker.Transition) (broker.Ack, error) {
 	o := newOp(kindCommit, t.ID, w)
 	o.transition(t, w.member.Build)
-	if err := w.b.part.do(ctx, o); err != nil {
+	if err := p.do(ctx, p.cold, o); err != nil {
 		return broker.Ack{}, err
 	}
 	defer o.release()

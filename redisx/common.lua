@@ -3,6 +3,11 @@
 -- A saga's line in hash m is a fixed part, which changes, and a head, which does not, except for rejections in its lane:
 --   fixed  state, flags, revision, since, wake, takeovers, chunks of journal, unread events, owner, last committer
 --   head   digest, node that started it, lane, parent
+-- If the saga is INLINE, its record follows, with its length, and what its first transitions appended to its journal. Otherwise
+-- its record is in hash s. What other transitions appended is in hash j.
+--
+-- While the partition's slot moves from one node of a cluster to another, some keys are here and others are there, and a script that met
+-- one of those would end halfway. So each begins by asking for two keys that nobody has: then, and only then, that is an error.
 local P = string.sub(KEYS[1], 1, -2)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -11,10 +16,12 @@ local FIXED, HEAD = '>BBI6I6I6I2I4I4c16c16', 63
 local NODE, LANE = HEAD + 32, HEAD + 42
 local NOBODY = string.rep(' ', 16)
 local READY, OWNED, PARKED, HELD, BURIED, FINISHED = 1, 2, 3, 4, 5, 6
-local KEPT, BOX, OUTCOME = 1, 2, 4 -- flags: the last transition left it with its owner; it has a mailbox; an outcome
+local KEPT, BOX, OUTCOME, INLINE = 1, 2, 4, 8 -- flags: the last transition left it with its owner; it has a mailbox; an outcome
+local ROOM = 1536 -- the bytes that a line may have with record and journal
 
 local call, pack, parse, sub = redis.call, struct.pack, struct.unpack, string.sub
 local _
+call('EXISTS', P .. '-', P .. '--')
 
 local function has(flags, flag) return flags % (2 * flag) >= flag end
 local function with(flags, flag) return has(flags, flag) and flags or flags + flag end
@@ -46,6 +53,12 @@ local function read(key, fields)
 end
 
 local function lane_of(line) return (parse('>I2c0', line, LANE)) end
+
+-- bare is a line without what follows its head.
+local function bare(line)
+  local _, _, after = parse('>I2c0I2c0', line, LANE)
+  return sub(line, 1, after - 1)
+end
 
 -- The namespace's channels: one bell for ready sagas, and one for each node.
 local function channel(name) return string.match(P, '^{(.*):%d+}:$') .. ':' .. name end
@@ -104,21 +117,19 @@ local function mailbox(id)
   return mail
 end
 
--- records gives all that is stored of owned sagas: id, line, start, mail, then the journal.
+-- stored gives what is stored of a saga: id, line, record if it is not in the line, mail, then the journal that is not in the line.
+local function stored(id, line)
+  local _, flags, _, _, _, _, chunks, unread = parse(FIXED, line)
+  if chunks == 0 and unread == 0 and has(flags, INLINE) then return { id, line } end
+  local saga = { id, line, not has(flags, INLINE) and call('HGET', P .. 's', id) or '', unread > 0 and mailbox(id) or {} }
+  local fields = {}
+  journal_fields(fields, id, chunks)
+  for n, chunk in ipairs(read(P .. 'j', fields)) do saga[4 + n] = chunk or '' end
+  return saga
+end
+
 local function records(ids, lines)
-  local starts = read(P .. 's', ids)
-  local fields, counts = {}, {}
-  for k, id in ipairs(ids) do
-    local _, flags, _, _, _, _, chunks, unread = parse(FIXED, lines[k])
-    journal_fields(fields, id, chunks)
-    counts[k] = { chunks, unread }
-  end
-  local journal, from, out = read(P .. 'j', fields), 0, {}
-  for k, id in ipairs(ids) do
-    local record = { id, lines[k], starts[k] or '', counts[k][2] > 0 and mailbox(id) or {} }
-    for n = 1, counts[k][1] do record[4 + n] = journal[from + n] or '' end
-    from = from + counts[k][1]
-    out[k] = record
-  end
+  local out = {}
+  for k, id in ipairs(ids) do out[k] = stored(id, lines[k]) end
   return out
 end

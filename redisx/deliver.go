@@ -17,21 +17,21 @@ func (b *Broker) Deliver(ctx context.Context, id string, ev broker.Event) error 
 
 func (b *Broker) deliver(ctx context.Context, id string, ev broker.Event) error {
 	o := newOp(kindDeliver, id, nil)
-	return b.post(ctx, o, ev)
+	return b.post(ctx, id, o, ev)
 }
 
 // Resolve implements broker.Broker.
 func (b *Broker) Resolve(ctx context.Context, id string, rev uint64, decision broker.Event) error {
 	o := newOp(kindResolve, id, nil)
 	o.buf = append48(o.buf, rev)
-	if err := b.post(ctx, o, decision); err != nil {
+	if err := b.post(ctx, id, o, decision); err != nil {
 		return fmt.Errorf("redisx: resolve %q at revision %d: %w", id, rev, err)
 	}
 	return nil
 }
 
 // post ends o with an event and sends it.
-func (b *Broker) post(ctx context.Context, o *op, ev broker.Event) error {
+func (b *Broker) post(ctx context.Context, id string, o *op, ev broker.Event) error {
 	if err := b.usable(ctx); err != nil {
 		return err
 	}
@@ -39,7 +39,8 @@ func (b *Broker) post(ctx context.Context, o *op, ev broker.Event) error {
 		return err
 	}
 	o.event(ev)
-	if err := b.part.do(ctx, o); err != nil {
+	p := b.partition(id)
+	if err := p.do(ctx, p.cold, o); err != nil {
 		return err
 	}
 	defer o.release()

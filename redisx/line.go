@@ -16,6 +16,7 @@ import (
 // line is what a script knows of a saga: common.lua says how it is laid out.
 type line struct {
 	state     broker.State
+	flags     byte
 	rev       uint64
 	since     time.Time
 	wake      time.Time
@@ -30,7 +31,8 @@ type line struct {
 
 const (
 	fixedLength = 1 + 1 + 6 + 6 + 6 + 2 + 4 + 4 + 2*workerLength
-	laneAt      = 32 + nodeLength // in a head
+	nodeAt      = fixedLength + 32 // in a line
+	laneAt      = 32 + nodeLength  // in a head
 )
 
 var errLine = errors.New("what the server stores of the saga makes no sense")
@@ -40,7 +42,7 @@ func parseLine(s string) (l line, rest string, err error) {
 	if len(s) < fixedLength+laneAt+4 {
 		return l, "", errLine
 	}
-	l.state = broker.State(s[0])
+	l.state, l.flags = broker.State(s[0]), s[1]
 	l.rev = parse48(s[2:])
 	l.since = time.UnixMilli(int64(parse48(s[8:])))
 	if wake := parse48(s[14:]); wake > 0 {
@@ -61,6 +63,52 @@ func parseLine(s string) (l line, rest string, err error) {
 	l.served, l.rejected, err = parseLane(lane)
 	return l, rest, err
 }
+
+// fixed is the part of a line that changes, of a saga without mail, journal in j, outcome, or time at which it wakes.
+type fixed struct {
+	state       broker.State
+	flags       byte
+	rev, since  uint64
+	owner, last string // workers, or nothing
+}
+
+// appendFixed writes f as common.lua does.
+func appendFixed(b []byte, f fixed) []byte {
+	b = append(b, byte(f.state), f.flags)
+	b = append48(b, f.rev)
+	b = append48(b, f.since)
+	b = append(b, make([]byte, 6+2+4+4)...) // wake, takeovers, chunks, unread
+	b = append(b, cmp.Or(f.owner, noWorker)...)
+	return append(b, cmp.Or(f.last, noWorker)...)
+}
+
+const noWorker = "                "
+
+// headEnd is where the head of a line ends; 0 if it makes no sense.
+func headEnd(line string) int {
+	if len(line) < fixedLength+laneAt {
+		return 0
+	}
+	_, rest, ok := cutText(line[fixedLength+laneAt:])
+	if ok {
+		_, rest, ok = cutText(rest)
+	}
+	if !ok {
+		return 0
+	}
+	return len(line) - len(rest)
+}
+
+// hotLine gives the line of a saga that its owner may change through hot batches, or nothing.
+func hotLine(line string) string {
+	if len(line) > fixedLength && line[1]&^flagKept == flagInline {
+		return line
+	}
+	return ""
+}
+
+// revision is that of a line.
+func revision(line string) uint64 { return parse48(line[2:]) }
 
 // start gives the saga's start, without its record.
 func (l line) start(id string) broker.Start {
@@ -174,24 +222,37 @@ func appendEntries(b []byte, entries []broker.Entry) []byte {
 	return b
 }
 
-// parseJournal reads all that transitions have appended.
-func parseJournal(chunks []any) ([]broker.Entry, error) {
-	var journal []broker.Entry
-	for _, chunk := range chunks {
-		for rest := text(chunk); rest != ""; {
-			path, after, ok := cutText(rest)
-			if !ok || len(after) < 4 {
-				return nil, errLine
-			}
-			size := parseUint(after[:4])
-			if uint64(len(after)-4) < size {
-				return nil, errLine
-			}
-			journal = append(journal, broker.Entry{Path: path, Data: []byte(after[4 : 4+size])})
-			rest = after[4+size:]
+// entriesSize is how many bytes appendEntries writes.
+func entriesSize(entries []broker.Entry) (size int) {
+	for _, e := range entries {
+		size += 2 + len(e.Path) + 4 + len(e.Data)
+	}
+	return size
+}
+
+// parseEntries reads a part of a journal, and appends it to what was before.
+func parseEntries(journal []broker.Entry, chunk string) ([]broker.Entry, error) {
+	for chunk != "" {
+		path, after, ok := cutText(chunk)
+		if !ok {
+			return nil, errLine
 		}
+		data, rest, ok := cutBlob(after)
+		if !ok {
+			return nil, errLine
+		}
+		journal = append(journal, broker.Entry{Path: path, Data: []byte(data)})
+		chunk = rest
 	}
 	return journal, nil
+}
+
+// appendResult writes that a saga has finished, for the node that started it. See Broker.news.
+func appendResult(b []byte, id, result string) []byte {
+	b = append(b, 'R')
+	b = appendText(b, id)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(result)))
+	return append(b, result...)
 }
 
 func appendText(b []byte, s string) []byte {
@@ -219,6 +280,18 @@ func cutText(s string) (head, rest string, ok bool) {
 		return "", "", false
 	}
 	return s[2 : 2+size], s[2+size:], true
+}
+
+// cutBlob is cutText for what appendBlob wrote.
+func cutBlob(s string) (head, rest string, ok bool) {
+	if len(s) < 4 {
+		return "", "", false
+	}
+	size := parseUint(s[:4])
+	if uint64(len(s)-4) < size {
+		return "", "", false
+	}
+	return s[4 : 4+size], s[4+size:], true
 }
 
 func parse48(s string) uint64 { return parseUint(s[:6]) }

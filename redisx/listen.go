@@ -20,10 +20,16 @@ func (b *Broker) listen() {
 	b.group.Go(b.hear)
 }
 
+// bell is the channel on which lanes are told that are empty no longer.
+func (b *Broker) bell() string { return b.opts.Namespace + ":bell" }
+
+// channel is that of a node.
+func (b *Broker) channel(node string) string { return b.opts.Namespace + ":n:" + node }
+
 const earSize = 1024 // messages that may wait
 
 func (b *Broker) hear() {
-	bell, own := b.opts.Namespace+":bell", b.opts.Namespace+":n:"+b.node
+	bell, own := b.bell(), b.channel(b.node)
 	sub := b.client.Subscribe(b.ctx, bell, own)
 	defer sub.Close()
 	heard := sub.ChannelWithSubscriptions(redis.WithChannelSize(earSize))
@@ -112,17 +118,14 @@ func (b *Broker) news(message string) {
 			message = rest
 			continue
 		}
-		if len(rest) < 4 || uint64(len(rest)-4) < parseUint(rest[:4]) {
+		result, after, ok := cutBlob(rest)
+		if !ok {
 			return
 		}
-		size := 4 + parseUint(rest[:4])
 		b.watches.settle(id, func() (broker.Snapshot, bool) {
-			shot, err := parseSnapshot(id, []any{rest[4:size]}, nil)
-			if err != nil {
-				return broker.Snapshot{}, false
-			}
-			return *shot, true
+			shot, err := parseResult(id, result)
+			return shot, err == nil
 		})
-		message = rest[size:]
+		message = after
 	}
 }

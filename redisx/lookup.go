@@ -42,7 +42,7 @@ func (p *partition) look(ctx context.Context, ids []string, journal bool) ([]*br
 	shots := make([]*broker.Snapshot, len(ids))
 	for i, id := range ids {
 		if stored := values(reply[i]); len(stored) > 0 {
-			if shots[i], err = parseSnapshot(id, stored, workers); err != nil {
+			if shots[i], err = parseSnapshot(id, stored, journal, workers); err != nil {
 				return nil, fmt.Errorf("saga %q: %w", id, err)
 			}
 		}
@@ -57,26 +57,31 @@ func flag(set bool) int {
 	return 0
 }
 
-// parseSnapshot reads what look.lua answers of a saga.
-func parseSnapshot(id string, v []any, workers profiles) (*broker.Snapshot, error) {
-	l, rest, err := parseLine(text(v[0]))
+// parseResult reads what is kept of a finished saga.
+func parseResult(id, result string) (broker.Snapshot, error) {
+	l, outcome, err := parseLine(result)
 	if err != nil {
-		return nil, err
+		return broker.Snapshot{}, err
 	}
-	shot := &broker.Snapshot{State: l.state, Since: l.since, Wake: l.wake, Outcome: bytesOf(rest)}
+	shot := broker.Snapshot{State: l.state, Since: l.since, Outcome: bytesOf(outcome)}
 	shot.Start, shot.Rev, shot.Takeovers = l.start(id), l.rev, l.takeovers
-	if len(v) < 4 {
-		return shot, nil
+	return shot, nil
+}
+
+// parseSnapshot reads what look.lua answers of a saga: its result, or its outcome so far and what is stored of it.
+func parseSnapshot(id string, v []any, journal bool, workers profiles) (*broker.Snapshot, error) {
+	if len(v) == 1 {
+		shot, err := parseResult(id, text(v[0]))
+		return &shot, err
 	}
-	shot.Record.Record, shot.Outcome = bytesOf(text(v[1])), bytesOf(text(v[2]))
-	mail, err := parseMail(values(v[3]))
+	l, record, _, err := parseRecord(values(v[1]))
 	if err != nil {
 		return nil, err
 	}
-	shot.Mail = events(mail)
-	if shot.Journal, err = parseJournal(v[4:]); err != nil {
-		return nil, err
+	if !journal {
+		record.Journal = nil
 	}
+	shot := &broker.Snapshot{Record: *record, State: l.state, Since: l.since, Wake: l.wake, Outcome: bytesOf(text(v[0]))}
 	switch l.state {
 	case broker.Owned:
 		shot.Owner = workers[l.owner].Name

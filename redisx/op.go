@@ -11,10 +11,11 @@ import (
 	"github.com/skald-go/skald/broker"
 )
 
-// op is a call of apply.lua, which goes with a batch. It keeps copies of what the caller passed.
+// op is an operation on a saga, which goes with a batch. It keeps copies of what the caller passed.
 type op struct {
-	buf    []byte
+	buf    []byte // for apply.lua
 	refs   []ref
+	hotOp          // for the scripts of hot batches
 	worker *worker // or nil
 	done   chan struct{}
 
@@ -64,13 +65,13 @@ func newOp(kind byte, id string, w *worker) *op {
 	o := ops.Get().(*op)
 	o.buf = append(o.buf[:0], 0, 0, 0, 0, kind, 0, 0, 0)
 	o.refs = append(o.refs[:0], ref{idAt, id})
-	o.worker, o.code, o.details, o.err = w, 0, nil, nil
+	o.worker = w
 	return o
 }
 
 // release gives o back. Nobody else may know it.
 func (o *op) release() {
-	o.worker, o.details = nil, nil
+	o.worker, o.hotOp, o.code, o.details, o.err = nil, hotOp{}, 0, nil, nil
 	clear(o.refs)
 	if cap(o.buf) <= maxReused {
 		ops.Put(o)

@@ -160,10 +160,11 @@ func (w *worker) look(room int, seen []any) (sagas, news []broker.Delivery, more
 	for i := range w.flows {
 		args = append(args, &w.flows[i])
 	}
-	reply, err := w.b.part.list(w.b.ctx, 3, receiveScript, append(args, seen...)...)
+	reply, err := w.b.part.list(w.b.ctx, 4, receiveScript, append(args, seen...)...)
 	if err != nil {
 		return nil, nil, false, w.mourn(err)
 	}
+	w.b.part.clocked(number(reply[3]))
 	for _, note := range values(reply[1]) {
 		d, err := w.mail(values(note))
 		if err != nil {
@@ -220,33 +221,57 @@ func (w *worker) adoptAll(records []any) ([]broker.Delivery, error) {
 		if err != nil {
 			return sagas, err
 		}
-		if w.adopt(record.ID, l.head, mail) {
+		if w.adopt(record.ID, l.head, text(values(r)[1]), mail) {
 			sagas = append(sagas, broker.Delivery{ID: record.ID, Saga: record})
 		}
 	}
 	return sagas, nil
 }
 
-// parseRecord reads an ID, its line, its start, its mail and its journal.
+// parseRecord reads what is stored of a saga: its ID and line, then, unless all is in the line, its record, mail and journal.
 func parseRecord(v []any) (line, *broker.Record, []numbered, error) {
-	if len(v) < 4 {
+	if len(v) < 2 {
 		return line{}, nil, nil, errReply
 	}
 	id := text(v[0])
-	l, _, err := parseLine(text(v[1]))
+	l, r, mail, err := parseStored(id, text(v[1]), v[2:])
 	if err != nil {
 		return l, nil, nil, fmt.Errorf("saga %q: %w", id, err)
+	}
+	return l, r, mail, nil
+}
+
+func parseStored(id, stored string, more []any) (line, *broker.Record, []numbered, error) {
+	l, rest, err := parseLine(stored)
+	if err != nil {
+		return l, nil, nil, err
 	}
 	r := &broker.Record{Start: l.start(id), Rev: l.rev, Takeovers: l.takeovers}
-	r.Record = []byte(text(v[2]))
-	mail, err := parseMail(values(v[3]))
-	if err != nil {
-		return l, nil, nil, fmt.Errorf("saga %q: %w", id, err)
+	if l.flags&flagInline != 0 {
+		record, journal, ok := cutBlob(rest)
+		if !ok {
+			return l, nil, nil, errLine
+		}
+		r.Record = bytesOf(record)
+		if r.Journal, err = parseEntries(nil, journal); err != nil {
+			return l, nil, nil, err
+		}
+	} else if len(more) > 0 {
+		r.Record = bytesOf(text(more[0]))
 	}
-	if r.Journal, err = parseJournal(v[4:]); err != nil {
-		return l, nil, nil, fmt.Errorf("saga %q: %w", id, err)
+	if len(more) < 2 {
+		return l, r, nil, nil
+	}
+	mail, err := parseMail(values(more[1]))
+	if err != nil {
+		return l, nil, nil, err
 	}
 	r.Mail = events(mail)
+	for _, chunk := range more[2:] {
+		if r.Journal, err = parseEntries(r.Journal, text(chunk)); err != nil {
+			return l, nil, nil, err
+		}
+	}
 	return l, r, mail, nil
 }
 

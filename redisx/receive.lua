@@ -1,7 +1,8 @@
 -- receive hands out mail for a worker's sagas, and ready sagas that it takes.
 --
 -- ARGV: worker, build, room, number of flows, the flows, then pairs of an ID and the last event that the worker knows of.
--- It answers whether there is more, mail as pairs of ID and events, and records.
+-- It answers whether there is more, mail as pairs of ID and events, and what is stored of the sagas.
+local OWNED_BYTE = string.char(OWNED)
 local w, build, room, flows = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 if call('HEXISTS', KEYS[1], w) == 0 then return redis.error_reply('FENCED') end
 
@@ -72,18 +73,17 @@ elseif #lanes > 1 then
 end
 
 local ids, lines, changed, seen = {}, {}, {}, {}
+local stamp = pack('>I6I6', now, 0) -- since and wake
 for k, m in ipairs(read(P .. 'm', popped)) do
-  if m and not seen[popped[k]] then
-    seen[popped[k]] = true
-    local state, flags, rev, _, _, takeovers, chunks, unread, _, last = parse(FIXED, m)
-    if state == READY then
-      local n = #ids + 1
-      ids[n] = popped[k]
-      lines[n] = pack(FIXED, OWNED, flags, rev, now, 0, takeovers, chunks, unread, w, last) .. sub(m, HEAD)
-      changed[2 * n - 1], changed[2 * n] = ids[n], lines[n]
-    end
+  local id = popped[k]
+  if m and not seen[id] and string.byte(m) == READY then
+    seen[id] = true
+    local n = #ids + 1
+    ids[n] = id
+    lines[n] = OWNED_BYTE .. sub(m, 2, 8) .. stamp .. sub(m, 21, 30) .. w .. sub(m, 47)
+    changed[2 * n - 1], changed[2 * n] = id, lines[n]
   end
 end
 many('HSET', P .. 'm', changed)
 many('SADD', P .. 'o:' .. w, ids)
-return { more, news, records(ids, lines) }
+return { more, news, records(ids, lines), now }

@@ -33,6 +33,7 @@ type Broker struct {
 	opts    Options
 	node    string // names this broker among all that use the namespace
 	part    *partition
+	parts   []*partition
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
 	group   sync.WaitGroup
@@ -62,7 +63,8 @@ func New(client redis.UniversalClient, opts Options) *Broker {
 	}
 	b := &Broker{client: client, opts: opts.withDefaults(), node: randomName(nodeLength), workers: make(map[string]*worker)}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
-	b.part = newPartition(b, 0)
+	b.parts = []*partition{newPartition(b, 0)}
+	b.part = b.parts[0]
 	b.watches.open(b)
 	b.chores.kicked = make(chan struct{}, 1)
 	return b

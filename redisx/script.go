@@ -16,6 +16,10 @@ var (
 	commonSource string
 	//go:embed apply.lua
 	applySource string
+	//go:embed commit.lua
+	commitSource string
+	//go:embed enqueue.lua
+	enqueueSource string
 	//go:embed receive.lua
 	receiveSource string
 	//go:embed owned.lua
@@ -36,6 +40,8 @@ var (
 
 var (
 	applyScript   = redis.NewScript(commonSource + applySource)
+	commitScript  = redis.NewScript(commitSource)
+	enqueueScript = redis.NewScript(enqueueSource)
 	receiveScript = redis.NewScript(commonSource + receiveSource)
 	ownedScript   = redis.NewScript(commonSource + ownedSource)
 	joinScript    = redis.NewScript(commonSource + joinSource)

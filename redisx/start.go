@@ -50,11 +50,19 @@ func (b *Broker) member(w broker.Worker) (*worker, error) {
 	return own, nil
 }
 
+// startQueued starts a saga that waits for a worker.
 func (b *Broker) startQueued(ctx context.Context, s broker.Start) (broker.Started, error) {
 	b.watches.expect(s.ID)
+	p := b.partition(s.ID)
+	if line, lane := p.startLine(s, nil); line != "" && b.opts.Backlog == 0 {
+		cold, err := p.write(ctx, nil, hotOp{kind: kindStart, id: s.ID, value: line, lane: lane})
+		if err != nil || !cold {
+			return broker.Started{State: broker.Ready}, err
+		}
+	}
 	o := newOp(kindStart, s.ID, nil)
 	o.saga(s, b.node)
-	if err := b.part.do(ctx, o); err != nil {
+	if err := p.do(ctx, p.cold, o); err != nil {
 		return broker.Started{}, err
 	}
 	defer o.release()
@@ -70,11 +78,22 @@ func (b *Broker) startQueued(ctx context.Context, s broker.Start) (broker.Starte
 
 // startOwned starts a saga that by owns. Until the answer is there, by does not take the saga for one whose handing out was lost.
 func (b *Broker) startOwned(ctx context.Context, s broker.Start, by *worker) (broker.Started, error) {
+	p := b.partition(s.ID)
 	o := newOp(kindStart, s.ID, by)
 	o.saga(s, b.node)
-	head := string(o.buf[opHeader+2 : len(o.buf)-4-len(s.Record)])
-	by.begin(s.ID, head)
-	if err := b.part.do(ctx, o); err != nil {
+	by.begin(s.ID, string(o.buf[opHeader+2:len(o.buf)-4-len(s.Record)]))
+	if line, _ := p.startLine(s, by); line != "" {
+		cold, err := p.write(ctx, by, hotOp{kind: kindStart, id: s.ID, value: line})
+		switch {
+		case err == nil && !cold:
+			o.release()
+			return by.started(s.ID, line, nil)
+		case err != nil && !errors.Is(err, broker.ErrFenced): // a start by the dead is queued
+			by.abandon(s.ID)
+			return broker.Started{}, err
+		}
+	}
+	if err := p.do(ctx, p.cold, o); err != nil {
 		by.abandon(s.ID)
 		return broker.Started{}, err
 	}
@@ -82,11 +101,11 @@ func (b *Broker) startOwned(ctx context.Context, s broker.Start, by *worker) (br
 	switch o.code {
 	case 0, saysMail:
 		mail, err := parseMail(values(o.details))
-		if err != nil || !by.hand(s.ID, mail) {
+		if err != nil {
 			by.abandon(s.ID)
 			return broker.Started{Existed: true, State: broker.Owned}, err
 		}
-		return broker.Started{Owned: true, State: broker.Owned, Mail: events(mail)}, nil
+		return by.started(s.ID, "", mail)
 	case saysExisted:
 		return existed(o, s, by)
 	case saysQueued:
@@ -96,6 +115,15 @@ func (b *Broker) startOwned(ctx context.Context, s broker.Start, by *worker) (br
 	}
 	by.abandon(s.ID)
 	return broker.Started{}, says(o.code)
+}
+
+// started answers a start after which w owns the saga, unless Receive has handed it out already.
+func (w *worker) started(id, line string, mail []numbered) (broker.Started, error) {
+	if !w.hand(id, line, mail) {
+		w.abandon(id)
+		return broker.Started{Existed: true, State: broker.Owned}, nil
+	}
+	return broker.Started{Owned: true, State: broker.Owned, Mail: events(mail)}, nil
 }
 
 // existed answers a start for a saga that exists.

@@ -35,6 +35,7 @@ type worker struct {
 // holding is a saga that the worker owns, or may own when an answer comes.
 type holding struct {
 	head   string
+	line   string // of a saga that goes through hot batches, as the server has it; or nothing
 	starts int    // starts under way
 	handed bool   // the engine knows that it owns the saga
 	told   uint64 // the last event that the engine knows
@@ -250,7 +251,7 @@ func (w *worker) begin(id, head string) {
 }
 
 // hand notes that the engine is told that it owns id, unless it knows.
-func (w *worker) hand(id string, mail []numbered) bool {
+func (w *worker) hand(id, line string, mail []numbered) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	h, ok := w.sagas[id]
@@ -258,20 +259,20 @@ func (w *worker) hand(id string, mail []numbered) bool {
 		return false
 	}
 	h.starts--
-	h.handed, h.told = true, last(mail)
+	h.handed, h.line, h.told = true, line, last(mail)
 	w.sagas[id] = h
 	return true
 }
 
 // adopt is hand for a saga that was received.
-func (w *worker) adopt(id, head string, mail []numbered) bool {
+func (w *worker) adopt(id, head, line string, mail []numbered) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	h := w.sagas[id]
 	if h.handed {
 		return false
 	}
-	h.head, h.handed, h.told, h.since = head, true, last(mail), time.Now()
+	h.head, h.line, h.handed, h.told, h.since = head, hotLine(line), true, last(mail), time.Now()
 	w.sagas[id] = h
 	return true
 }
@@ -294,6 +295,23 @@ func (w *worker) met(id string, owned bool) {
 	w.mu.Unlock()
 	if owned && !h.handed {
 		w.inbox.suspect()
+	}
+}
+
+// line gives the line of a saga that goes through hot batches, or nothing.
+func (w *worker) line(id string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sagas[id].line
+}
+
+// wrote notes the line of a saga after a transition; nothing, if it is not known.
+func (w *worker) wrote(id, line string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if h, ok := w.sagas[id]; ok {
+		h.line = line
+		w.sagas[id] = h
 	}
 }
 

@@ -1,0 +1,71 @@
+package redisx
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// partition is a share of the sagas, in keys of its own that are on one node of a cluster.
+type partition struct {
+	b      *Broker
+	number int
+	prefix string
+	keys   []string // the hash of workers, from which the scripts know the others
+	hot    *writer  // of what most sagas are made of
+	cold   *writer  // of everything else
+	ahead  atomic.Int64
+}
+
+func newPartition(b *Broker, number int) *partition {
+	prefix := partitionPrefix(b.opts.Namespace, number)
+	p := &partition{b: b, number: number, prefix: prefix, keys: []string{prefix + "w"}}
+	p.hot = newWriter(b, func() sender { return &hotBatch{p: p} })
+	p.cold = newWriter(b, func() sender { return &coldBatch{p: p, numbers: make(map[string]int)} })
+	return p
+}
+
+// partition gives the partition of a saga: that of its root, so that a saga and those that it starts are together.
+func (b *Broker) partition(id string) *partition {
+	return b.parts[partitionOf(id, len(b.parts))]
+}
+
+func partitionOf(id string, partitions int) int {
+	if partitions == 1 {
+		return 0
+	}
+	root, _, _ := strings.Cut(id, "/")
+	return int(xxhash.Sum64String(root) % uint64(partitions))
+}
+
+// clocked notes the server's time, in ms, of an answer that has just come.
+func (p *partition) clocked(now int64) {
+	p.ahead.Store(now - time.Now().UnixMilli())
+}
+
+// now is the server's time in ms, as far as it is known here. It is for people; what acts at a time goes by the server's clock.
+func (p *partition) now() uint64 {
+	return uint64(time.Now().UnixMilli() + p.ahead.Load())
+}
+
+// write sends h with the next hot batch, and tells whether it has to go through apply.lua instead.
+func (p *partition) write(ctx context.Context, w *worker, h hotOp) (cold bool, err error) {
+	o := newHot(w, h)
+	if err := p.do(ctx, p.hot, o); err != nil {
+		return false, err
+	}
+	defer o.release()
+	return o.code == saysCold, nil
+}
+
+// do sends o with the next batch of a writer and waits for the answer. If it gives an error, o may still be sent or have been applied;
+// otherwise the caller releases o.
+func (p *partition) do(ctx context.Context, w *writer, o *op) error {
+	if err := w.do(ctx, o); err != nil {
+		return p.b.passing(ctx, err)
+	}
+	return nil
+}
