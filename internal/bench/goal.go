@@ -21,17 +21,20 @@ type goals struct {
 // cheap are the goals of what a saga costs.
 var cheap = goals{share: 0.6, commands: 2.5, wire: 1600, server: 25}
 
-// scale is the CPU that Redis took for a saga of a design where the goals were set, in µs. Figures are scaled by how much faster or slower
-// the design is in the run at hand.
-var scale = map[bed]float64{bare(floor.Local): 11, bare(floor.Queue): 14}
+// What Redis took for a saga of a design where the goals were set, in µs. Figures are scaled by how much faster or slower the design is in
+// the run at hand.
+const (
+	localScale = 11
+	queueScale = 14
+)
 
 // redisRows are in the order in which they are measured: each beside what it is compared with.
 func (s settings) redisRows() []*redisRow {
 	n := s.onRedis
-	floorLocal := &redisRow{name: "floor El", callers: n, bed: bare(floor.Local)}
+	floorLocal := &redisRow{name: "floor El", callers: n, bed: bare(floor.Local), scale: localScale}
 	started := &redisRow{name: "skald, local start", callers: n, bed: local{workload.SuccessSaga}, base: floorLocal, goals: cheap}
 	undone := &redisRow{name: "skald, rollback", callers: n, bed: local{workload.RollbackSaga}, base: started, goals: goals{share: 0.5}}
-	floorQueue := &redisRow{name: "floor E", callers: n, bed: bare(floor.Queue)}
+	floorQueue := &redisRow{name: "floor E", callers: n, bed: bare(floor.Queue), scale: queueScale}
 	apart := &redisRow{name: "skald, two processes", callers: n, bed: remote{workload.SuccessSaga}, base: floorQueue, goals: cheap}
 	floorOne := &redisRow{name: "floor El, one at a time", callers: 1, bed: bare(floor.Local)}
 	one := &redisRow{name: "skald, one at a time", callers: 1, bed: local{workload.SuccessSaga}, base: floorOne, goals: goals{slower: 1.5}}
@@ -103,10 +106,10 @@ func (r *redisRow) scaled() string {
 	if floor != nil && floor.base != nil {
 		floor = floor.base
 	}
-	if floor == nil || r.callers == 1 {
+	if floor == nil || floor.scale == 0 {
 		return ""
 	}
-	return atMost("%.1f", scale[floor.bed]*r.against(floor, func(f redisFigures) float64 { return f.server }), r.goals.server)
+	return atMost("%.1f", floor.scale*r.against(floor, func(f redisFigures) float64 { return f.server }), r.goals.server)
 }
 
 func (r *redisRow) leftover() string {

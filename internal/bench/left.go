@@ -36,11 +36,11 @@ func (r *redisRow) leave(ctx context.Context, addr string, store measure.Store, 
 	if err != nil {
 		return err
 	}
-	return errors.Join(r.measureLeft(ctx, site, store, sagas), site.close())
+	return errors.Join(r.measureLeft(ctx, site, store, sagas), site.Close())
 }
 
 // measureLeft compares the store before and after so many sagas. Some are run first, for what a server sets up once.
-func (r *redisRow) measureLeft(ctx context.Context, site site, store measure.Store, sagas int) error {
+func (r *redisRow) measureLeft(ctx context.Context, site measure.Site, store measure.Store, sagas int) error {
 	empty, err := store.Size(ctx)
 	if err != nil {
 		return err
@@ -54,9 +54,9 @@ func (r *redisRow) measureLeft(ctx context.Context, site site, store measure.Sto
 	return err
 }
 
-func (r *redisRow) runAndForget(ctx context.Context, site site, store measure.Store, before measure.Size, sagas int) (measure.Size, error) {
+func (r *redisRow) runAndForget(ctx context.Context, site measure.Site, store measure.Store, before measure.Size, sagas int) (measure.Size, error) {
 	if _, err := (measure.Load{Callers: r.callers, Calls: sagas}).Run(ctx, site.Call); err != nil {
 		return measure.Size{}, err
 	}
-	return measure.Forgotten(ctx, site.broker, store, before, time.Minute)
+	return measure.Forgotten(ctx, site.Broker, store, before, time.Minute)
 }

@@ -18,6 +18,7 @@ type redisRow struct {
 	bed     bed
 	base    *redisRow // what it is compared with; nil: nothing
 	goals   goals
+	scale   float64 // of the Redis CPU of what is compared with it; 0: it is not scaled
 	runs    []redisFigures
 	looked  bool    // whether left is known
 	left    float64 // bytes a saga
@@ -69,10 +70,10 @@ func (r *redisRow) measure(ctx context.Context, addr string, length time.Duratio
 	if err != nil {
 		return err
 	}
-	return errors.Join(r.call(ctx, site, length), site.close())
+	return errors.Join(r.call(ctx, site, length), site.Close())
 }
 
-func (r *redisRow) call(ctx context.Context, site site, length time.Duration) error {
+func (r *redisRow) call(ctx context.Context, site measure.Site, length time.Duration) error {
 	if _, err := (measure.Load{Callers: r.callers, Length: length / 5}).Run(ctx, site.Call); err != nil {
 		return err
 	}

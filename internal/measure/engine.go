@@ -9,7 +9,6 @@ import (
 
 	"github.com/skald-go/skald/broker"
 	"github.com/skald-go/skald/flow"
-	"github.com/skald-go/skald/internal/workload"
 )
 
 // Engine is an engine that runs until Stop.
@@ -19,13 +18,8 @@ type Engine struct {
 	ended  chan error
 }
 
-// EngineOptions are those that sagas are measured with: the workload's, and how long results are kept.
-func EngineOptions(keep time.Duration) flow.Options {
-	opts := workload.Options()
-	opts.Retention = keep
-	opts.Logger = slog.New(slog.DiscardHandler)
-	return opts
-}
+// discard is where engines log: what goes wrong comes back as an error.
+var discard = slog.New(slog.DiscardHandler)
 
 // RunEngine makes an engine run sagas, and returns when the broker has it as a worker: from then on it owns what it starts.
 func RunEngine(ctx context.Context, b broker.Broker, opts flow.Options, flows ...flow.Definition) (*Engine, error) {

@@ -12,17 +12,7 @@ import (
 	"time"
 
 	"github.com/skald-go/skald/internal/workload"
-	"github.com/skald-go/skald/redisx"
 )
-
-// Job is what a worker process runs: the flows of package workload, and those of workload.Sized.
-type Job struct {
-	Addr    string // of the server
-	Broker  redisx.Options
-	Keep    time.Duration // how long results are kept
-	Steps   int           // of the sized flows
-	Payload int
-}
 
 // Worker is a process that runs sagas which others start.
 type Worker struct {
@@ -41,9 +31,9 @@ type answer struct {
 // patience is how long a worker process may take to end.
 const patience = 20 * time.Second
 
-// StartWorker runs this program again, with args that make it call ServeWorker, and returns when it has joined. The process ends with Stop,
-// and when this one ends.
-func StartWorker(job Job, args ...string) (*Worker, error) {
+// StartWorker runs this program again, with args that make it call ServeWorker, and returns when it has joined. It takes sagas of the flows of
+// package workload, and of those that workload.Sized makes with the steps of p. It ends with Stop, and when this process does.
+func StartWorker(p Place, args ...string) (*Worker, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("measure: find this program, to run it as a worker: %w", err)
@@ -61,7 +51,7 @@ func StartWorker(job Job, args ...string) (*Worker, error) {
 		return nil, fmt.Errorf("measure: run %s as a worker: %w", program, err)
 	}
 	w.answers = json.NewDecoder(out)
-	if _, err := w.ask(job); err != nil {
+	if _, err := w.ask(p); err != nil {
 		return nil, errors.Join(err, w.Stop())
 	}
 	return w, nil
@@ -95,14 +85,14 @@ func (w *Worker) Stop() error {
 	return nil
 }
 
-// ServeWorker is the worker process: it reads a job, runs sagas until in ends, and answers what it is asked meanwhile.
+// ServeWorker is the worker process: it reads what it is told by StartWorker, runs sagas until in ends, and answers what it is asked meanwhile.
 func ServeWorker(ctx context.Context, in io.Reader, out io.Writer) error {
 	questions, answers := json.NewDecoder(in), json.NewEncoder(out)
-	var job Job
-	if err := questions.Decode(&job); err != nil {
-		return fmt.Errorf("measure: read what the worker is to run: %w", err)
+	var p Place
+	if err := questions.Decode(&p); err != nil {
+		return fmt.Errorf("measure: read where the worker is to work: %w", err)
 	}
-	stop, err := job.run(ctx)
+	stop, err := p.work(ctx)
 	if err != nil {
 		return errors.Join(err, answers.Encode(answer{Error: err.Error()}))
 	}
@@ -121,16 +111,15 @@ func serve(questions *json.Decoder, answers *json.Encoder) error {
 	}
 }
 
-func (j Job) run(ctx context.Context) (stop func() error, err error) {
-	if err := CheckAddr(j.Addr); err != nil {
+func (p Place) work(ctx context.Context) (stop func() error, err error) {
+	if err := CheckAddr(p.Addr); err != nil {
 		return nil, err
 	}
-	client := Connect(j.Addr)
-	b := redisx.New(client, j.Broker)
-	success, rollback := workload.Sized(j.Steps, j.Payload)
-	e, err := RunEngine(ctx, b, EngineOptions(j.Keep), workload.Success, workload.Rollback, success.Flow, rollback.Flow)
+	success, rollback := workload.Sized(p.Steps, 0)
+	b, _, closeBroker := p.open()
+	e, err := RunEngine(ctx, b, p.options(), workload.Success, workload.Rollback, success.Flow, rollback.Flow)
 	if err != nil {
-		return nil, errors.Join(err, b.Close(), client.Close())
+		return nil, errors.Join(err, closeBroker())
 	}
-	return func() error { return errors.Join(e.Stop(), b.Close(), client.Close()) }, nil
+	return func() error { return errors.Join(e.Stop(), closeBroker()) }, nil
 }
