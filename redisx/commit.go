@@ -25,20 +25,20 @@ func (w *worker) commit(ctx context.Context, t broker.Transition) (broker.Ack, e
 		return broker.Ack{}, err
 	}
 	p := w.b.partition(t.ID)
-	if h, ok := p.hotTransition(w, w.line(t.ID), t); ok {
+	if h, after, ok := w.line(t.ID).transition(w, p, t); ok {
 		cold, err := p.write(ctx, w, h)
 		switch {
 		case err != nil:
 			return broker.Ack{}, w.mourn(err)
 		case !cold && t.Next == broker.Keep:
-			w.wrote(t.ID, h.value)
+			w.wrote(t.ID, after)
 			return broker.Ack{Rev: t.Rev + 1, Owned: true}, nil
 		case !cold:
 			w.followUp(t)
 			return broker.Ack{Rev: t.Rev + 1}, nil
 		}
 	}
-	w.wrote(t.ID, "")
+	w.wrote(t.ID, hotLine{})
 	return w.commitCold(ctx, p, t)
 }
 

@@ -8,9 +8,9 @@ import (
 	"github.com/skald-go/skald/broker"
 )
 
-// What most sagas are made of goes through two short scripts, which get lines ready made: starts that are queued, and for a
-// worker starts, transitions that keep and those that finish, of sagas without mail that are small. Of a saga that it owns a
-// worker knows the line, and the server compares owner and revision. Whatever is otherwise goes through apply.lua.
+// What most sagas are made of goes through two short scripts: starts that are queued, and for a worker starts, transitions that keep and
+// those that finish, of sagas without mail that are small. Of a saga that it owns a worker knows how its line begins; the server compares that,
+// and the owner. Whatever is otherwise goes through apply.lua.
 
 // room is how many bytes a line may have, with record and journal, to be written whole with each transition.
 const room = 1536
@@ -24,14 +24,16 @@ const (
 // saysCold is said by hot scripts of ops that have to go through apply.lua.
 const saysCold = 'C'
 
-// hotOp is what an op of a hot batch writes.
+// hotOp is an op of a hot batch.
 type hotOp struct {
-	kind  byte // kindStart, kindKeep or kindFinish
-	id    string
-	value string        // a line, or a result
-	lane  string        // of a start that is queued
-	keep  time.Duration // of a finish
-	node  string        // which is told of a finish, or nothing
+	kind   byte // kindStart, kindKeep or kindFinish
+	id     string
+	before string        // how the line begins, if it has not changed
+	after  string        // how it is to begin after a keep
+	value  string        // the line of a start, what a keep appends, the result of a finish
+	lane   string        // of a start that is queued
+	keep   time.Duration // of a finish
+	node   string        // which is told of a finish, or nothing
 }
 
 const (
@@ -64,45 +66,53 @@ func (p *partition) startLine(s broker.Start, w *worker) (line string, lane stri
 	return line, line[fixedLength+laneAt+2 : laneEnd]
 }
 
-// hotTransition gives what to write for t, made from the line before it. It says false if it has to go through apply.lua.
-func (p *partition) hotTransition(w *worker, before string, t broker.Transition) (hotOp, bool) {
-	if before == "" || len(t.Consume) > 0 || len(t.Send) > 0 || revision(before) != t.Rev {
-		return hotOp{}, false
+// hotLine is what a worker knows of the line of a saga that it owns, if that may go through hot batches.
+type hotLine struct {
+	front string // state, flags, revision
+	head  string
+	size  int
+}
+
+const frontLength = 8
+
+// newHotLine gives what there is to know of a line; nothing, if the saga has to go through apply.lua.
+func newHotLine(line string) hotLine {
+	end := headEnd(line)
+	if end == 0 || line[1]&^flagKept != flagInline {
+		return hotLine{}
 	}
-	h := hotOp{id: t.ID}
-	var b strings.Builder
-	change := fixed{state: broker.Owned, flags: flagInline | flagKept, rev: t.Rev + 1, since: parse48(before[8:]), owner: w.token, last: w.token}
+	return hotLine{front: line[:frontLength], head: line[fixedLength:end], size: len(line)}
+}
+
+// transition gives the op for t, and the line after it. It says false if t has to go through apply.lua.
+func (l hotLine) transition(w *worker, p *partition, t broker.Transition) (hotOp, hotLine, bool) {
+	if l.size == 0 || len(t.Consume) > 0 || len(t.Send) > 0 || parse48(l.front[2:]) != t.Rev {
+		return hotOp{}, l, false
+	}
+	h := hotOp{id: t.ID, before: l.front}
 	switch t.Next {
 	case broker.Keep:
-		h.kind = kindKeep
 		size := entriesSize(t.Append)
-		if len(before)+size > room {
-			return h, false
-		}
-		b.Grow(len(before) + size)
-		buf := appendFixed(make([]byte, 0, fixedLength), change)
-		b.Write(buf)
-		b.WriteString(before[fixedLength:])
-		b.Write(appendEntries(make([]byte, 0, size), t.Append))
+		h.kind, h.after = kindKeep, front(broker.Owned, flagInline|flagKept, t.Rev+1)
+		h.value = string(appendEntries(make([]byte, 0, size), t.Append))
+		l.front, l.size = h.after, l.size+size
+		return h, l, l.size <= room
 	case broker.Finish:
 		h.kind, h.keep = kindFinish, t.Keep
-		head := headEnd(before)
-		if head == 0 {
-			return h, false
-		}
-		change.state, change.flags, change.since, change.owner = broker.Finished, 0, p.now(), ""
-		b.Grow(head + len(t.Outcome))
-		b.Write(appendFixed(make([]byte, 0, fixedLength), change))
-		b.WriteString(before[fixedLength:head])
-		b.Write(t.Outcome)
-		if node := before[nodeAt : nodeAt+nodeLength]; node != p.b.node && node != nobody {
+		b := make([]byte, 0, fixedLength+len(l.head)+len(t.Outcome))
+		b = appendFixed(b, fixed{state: broker.Finished, rev: t.Rev + 1, since: p.now(), last: w.token})
+		h.value = string(append(append(b, l.head...), t.Outcome...))
+		if node := l.head[nodeAt : nodeAt+nodeLength]; node != p.b.node && node != nobody {
 			h.node = node
 		}
-	default:
-		return h, false
+		return h, hotLine{}, true
 	}
-	h.value = b.String()
-	return h, true
+	return h, l, false
+}
+
+func front(state broker.State, flags byte, rev uint64) string {
+	var b [frontLength]byte
+	return string(append48(append(b[:0], byte(state), flags), rev))
 }
 
 // hotBatch is what one run of commit.lua or enqueue.lua does: for one worker, or for none.
@@ -218,14 +228,14 @@ func (t *hotBatch) gatherOwned(w *worker) {
 	lines := count[0] + count[1]
 	t.tell(t.order[lines:])
 	t.args = append(t.args, &w.token, count[0], count[1], count[2], 0, len(t.told))
-	for _, o := range t.order[:lines] {
+	for _, o := range t.order[:count[0]] {
 		t.args = append(t.args, &o.id, &o.value)
 	}
-	for _, o := range t.order[lines:] {
-		t.args = append(t.args, &o.id)
+	for _, o := range t.order[count[0]:lines] {
+		t.args = append(t.args, &o.id, &o.before, &o.after, &o.value)
 	}
 	for _, o := range t.order[lines:] {
-		t.args = append(t.args, &o.value)
+		t.args = append(t.args, &o.id, &o.before, &o.value)
 	}
 	t.args[4] = t.groups(t.order[lines:])
 	for i := range t.told {

@@ -31,8 +31,8 @@ type line struct {
 
 const (
 	fixedLength = 1 + 1 + 6 + 6 + 6 + 2 + 4 + 4 + 2*workerLength
-	nodeAt      = fixedLength + 32 // in a line
-	laneAt      = 32 + nodeLength  // in a head
+	nodeAt      = 32 // in a head
+	laneAt      = nodeAt + nodeLength
 )
 
 var errLine = errors.New("what the server stores of the saga makes no sense")
@@ -98,17 +98,6 @@ func headEnd(line string) int {
 	}
 	return len(line) - len(rest)
 }
-
-// hotLine gives the line of a saga that its owner may change through hot batches, or nothing.
-func hotLine(line string) string {
-	if len(line) > fixedLength && line[1]&^flagKept == flagInline {
-		return line
-	}
-	return ""
-}
-
-// revision is that of a line.
-func revision(line string) uint64 { return parse48(line[2:]) }
 
 // start gives the saga's start, without its record.
 func (l line) start(id string) broker.Start {

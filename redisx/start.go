@@ -87,7 +87,7 @@ func (b *Broker) startOwned(ctx context.Context, s broker.Start, by *worker) (br
 		switch {
 		case err == nil && !cold:
 			o.release()
-			return by.started(s.ID, line, nil)
+			return by.started(s.ID, newHotLine(line), nil)
 		case err != nil && !errors.Is(err, broker.ErrFenced): // a start by the dead is queued
 			by.abandon(s.ID)
 			return broker.Started{}, err
@@ -105,7 +105,7 @@ func (b *Broker) startOwned(ctx context.Context, s broker.Start, by *worker) (br
 			by.abandon(s.ID)
 			return broker.Started{Existed: true, State: broker.Owned}, err
 		}
-		return by.started(s.ID, "", mail)
+		return by.started(s.ID, hotLine{}, mail)
 	case saysExisted:
 		return existed(o, s, by)
 	case saysQueued:
@@ -118,7 +118,7 @@ func (b *Broker) startOwned(ctx context.Context, s broker.Start, by *worker) (br
 }
 
 // started answers a start after which w owns the saga, unless Receive has handed it out already.
-func (w *worker) started(id, line string, mail []numbered) (broker.Started, error) {
+func (w *worker) started(id string, line hotLine, mail []numbered) (broker.Started, error) {
 	if !w.hand(id, line, mail) {
 		w.abandon(id)
 		return broker.Started{Existed: true, State: broker.Owned}, nil

@@ -35,7 +35,7 @@ type worker struct {
 // holding is a saga that the worker owns, or may own when an answer comes.
 type holding struct {
 	head   string
-	line   string // of a saga that goes through hot batches, as the server has it; or nothing
+	line   hotLine
 	starts int    // starts under way
 	handed bool   // the engine knows that it owns the saga
 	told   uint64 // the last event that the engine knows
@@ -251,7 +251,7 @@ func (w *worker) begin(id, head string) {
 }
 
 // hand notes that the engine is told that it owns id, unless it knows.
-func (w *worker) hand(id, line string, mail []numbered) bool {
+func (w *worker) hand(id string, line hotLine, mail []numbered) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	h, ok := w.sagas[id]
@@ -272,7 +272,7 @@ func (w *worker) adopt(id, head, line string, mail []numbered) bool {
 	if h.handed {
 		return false
 	}
-	h.head, h.line, h.handed, h.told, h.since = head, hotLine(line), true, last(mail), time.Now()
+	h.head, h.line, h.handed, h.told, h.since = head, newHotLine(line), true, last(mail), time.Now()
 	w.sagas[id] = h
 	return true
 }
@@ -298,15 +298,15 @@ func (w *worker) met(id string, owned bool) {
 	}
 }
 
-// line gives the line of a saga that goes through hot batches, or nothing.
-func (w *worker) line(id string) string {
+// line gives what is known of the line of a saga.
+func (w *worker) line(id string) hotLine {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.sagas[id].line
 }
 
-// wrote notes the line of a saga after a transition; nothing, if it is not known.
-func (w *worker) wrote(id, line string) {
+// wrote notes the line of a saga after a transition, if it is known.
+func (w *worker) wrote(id string, line hotLine) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if h, ok := w.sagas[id]; ok {
