@@ -22,20 +22,23 @@ type world struct {
 	*Post
 	engine *flow.Engine
 	send   flow.Flow[Parcel, Sent]
-	hasty  flow.Flow[Parcel, Sent] // with a deadline of a minute
+	hasty  flow.Flow[Parcel, Sent] // with a deadline of a minute, or 3 s of real time
 	dead   chan flow.DeadLetter
-	recall []Effect // what the undo got
+	kind   brokers.Kind
+	// What the undo of the label answers, one after the other; then it is done.
+	answers []func(Effect) error
+	recall  []Effect // what the undo got
 }
 
-// each lets the undo of the label answer what answers say, one after the other, then that it is done.
-func each(t *testing.T, run brokers.Runner, answers []func(Effect) error, test func(t *testing.T, w *world)) {
+func each(t *testing.T, run brokers.Runner, test func(t *testing.T, w *world)) {
 	run(t, func(t *testing.T, k brokers.Kind, all bool) {
 		p := &Post{Partners: partner.New()}
-		w := &world{Post: p, send: p.Send(), hasty: p.Send().Version(2).Deadline(time.Minute), dead: make(chan flow.DeadLetter, 1)}
+		w := &world{Post: p, send: p.Send(), dead: make(chan flow.DeadLetter, 1), kind: k}
+		w.hasty = p.Send().Version(2).Deadline(k.Time(time.Minute, 3*time.Second))
 		p.Recall = func(e Effect) error {
 			w.recall = append(w.recall, e)
-			if n := len(w.recall); n <= len(answers) {
-				return answers[n-1](e)
+			if n := len(w.recall); n <= len(w.answers) {
+				return w.answers[n-1](e)
 			}
 			return nil
 		}
@@ -72,7 +75,7 @@ func requireFailed(t *testing.T, err, cause error, s flow.State) *flow.Error {
 func (w *world) striking() { w.Plan("label", partner.Fault{Err: ErrStrike}) }
 
 func TestDone(t *testing.T) {
-	each(t, brokers.InBubble, nil, func(t *testing.T, w *world) {
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
 		w.striking()
 		_, err := w.start(t, w.send).Await(t.Context())
 		requireFailed(t, err, ErrStrike, flow.StateUndone)
@@ -86,7 +89,7 @@ func TestDone(t *testing.T) {
 }
 
 func TestDoneKnowsWhatTheStepReturned(t *testing.T) {
-	each(t, brokers.InBubble, nil, func(t *testing.T, w *world) {
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
 		w.Plan("hand-over", partner.Fault{Err: step.Refused(ErrStrike)})
 		_, err := w.start(t, w.send).Await(t.Context())
 		requireFailed(t, err, ErrStrike, flow.StateUndone)
@@ -98,21 +101,23 @@ func TestDoneKnowsWhatTheStepReturned(t *testing.T) {
 }
 
 func TestTryAgainLater(t *testing.T) {
-	later := always(step.NotYet(time.Hour))
-	each(t, brokers.Virtually, slices.Repeat([]func(Effect) error{later}, 5), func(t *testing.T, w *world) {
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
+		hour := w.kind.Time(time.Hour, 100*time.Millisecond)
+		w.answers = slices.Repeat([]func(Effect) error{always(step.NotYet(hour))}, 5)
 		w.Plan("hand-over", partner.Fault{Err: step.Refused(ErrStrike)})
 		start := time.Now()
 		_, err := w.start(t, w.send).Await(t.Context())
 		requireFailed(t, err, ErrStrike, flow.StateUndone)
-		assert.Equal(t, 5*time.Hour, time.Since(start))
+		w.kind.Took(t, 5*hour, time.Since(start))
 		assert.Len(t, w.recall, 6, "more often than it may fail: these are no attempts")
 		assert.Equal(t, []string{"pack", "label", "undo label", "undo pack"}, w.Did())
 	})
 }
 
 func TestTryAgainLaterHasALimit(t *testing.T) {
-	later := always(step.NotYet(time.Hour))
-	each(t, brokers.Virtually, slices.Repeat([]func(Effect) error{later}, 30), func(t *testing.T, w *world) {
+	each(t, brokers.Virtually, func(t *testing.T, w *world) {
+		later := always(step.NotYet(time.Hour))
+		w.answers = slices.Repeat([]func(Effect) error{later}, 30)
 		w.Plan("hand-over", partner.Fault{Err: step.Refused(ErrStrike)})
 		_, err := w.start(t, w.send).Await(t.Context())
 		failed := requireFailed(t, err, ErrStrike, flow.StateDeadLetter)
@@ -133,7 +138,8 @@ func undoneAs(t *testing.T, failed *flow.Error, step string) error {
 }
 
 func TestFailedUndoIsTriedAgain(t *testing.T) {
-	each(t, brokers.Virtually, []func(Effect) error{always(partner.ErrDown), always(partner.ErrDown)}, func(t *testing.T, w *world) {
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
+		w.answers = []func(Effect) error{always(partner.ErrDown), always(partner.ErrDown)}
 		w.striking()
 		_, err := w.start(t, w.send).Await(t.Context())
 		requireFailed(t, err, ErrStrike, flow.StateUndone)
@@ -142,7 +148,8 @@ func TestFailedUndoIsTriedAgain(t *testing.T) {
 }
 
 func TestGiveUpIsADeadLetter(t *testing.T) {
-	each(t, brokers.InBubble, []func(Effect) error{always(step.GiveUp(ErrLost))}, func(t *testing.T, w *world) {
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
+		w.answers = []func(Effect) error{always(step.GiveUp(ErrLost))}
 		w.Plan("hand-over", partner.Fault{Err: step.Refused(ErrStrike)})
 		future := w.start(t, w.send)
 		_, err := future.Await(t.Context())
@@ -160,7 +167,8 @@ func TestGiveUpIsADeadLetter(t *testing.T) {
 }
 
 func TestProceedGoesOnWithAnotherValue(t *testing.T) {
-	each(t, brokers.InBubble, []func(Effect) error{fallBack}, func(t *testing.T, w *world) {
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
+		w.answers = []func(Effect) error{fallBack}
 		w.striking()
 		sent, err := w.start(t, w.send).Await(t.Context())
 		require.NoError(t, err)
@@ -172,24 +180,28 @@ func TestProceedGoesOnWithAnotherValue(t *testing.T) {
 
 // The undo is asked again before it answers, and until then nothing is decided.
 func TestDecidedWaitsForTheAnswer(t *testing.T) {
-	each(t, brokers.Virtually, []func(Effect) error{always(step.NotYet(time.Hour)), fallBack}, func(t *testing.T, w *world) {
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
+		minute, hour := w.kind.Time(time.Minute, 100*time.Millisecond), w.kind.Time(time.Hour, 2*time.Second)
+		w.answers = []func(Effect) error{always(step.NotYet(hour)), fallBack}
 		w.striking()
 		future := w.start(t, w.send)
 		start := time.Now()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), minute)
 		defer cancel()
+		brokers.Eventually(t, func() bool { return w.Begun("undo label") > 0 }, "the undo begins")
 		_, err := future.Decided(ctx)
 		requireFailed(t, err, ErrStrike, flow.StateCompensating)
-		assert.Equal(t, time.Minute, time.Since(start), "it waited as long as it could")
+		w.kind.Took(t, minute, time.Since(start), "it waited as long as it could")
 		_, err = future.Decided(t.Context())
 		require.NoError(t, err)
-		assert.Equal(t, time.Hour, time.Since(start))
+		w.kind.Took(t, hour, time.Since(start))
 	})
 }
 
 // What follows a fallback fails: the fallback is undone, as what the step returned would be.
 func TestProceedThenFail(t *testing.T) {
-	each(t, brokers.InBubble, []func(Effect) error{fallBack}, func(t *testing.T, w *world) {
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
+		w.answers = []func(Effect) error{fallBack}
 		w.striking()
 		w.Plan("hand-over", partner.Fault{Err: step.Refused(ErrLost)})
 		_, err := w.start(t, w.send).Await(t.Context())
@@ -216,17 +228,18 @@ func TestProceedTooLateNeedsAPerson(t *testing.T) {
 		{"it was cancelled", func(t *testing.T, w *world) flow.Future[Sent] {
 			w.Plan("label", partner.Fault{Slow: time.Hour})
 			future := w.start(t, w.send)
-			time.Sleep(time.Second)
+			brokers.Eventually(t, func() bool { return w.Begun("label") > 0 }, "the label begins")
 			require.NoError(t, future.Cancel(t.Context(), "not needed"))
 			return future
 		}, flow.ErrCancelled, 0},
 		{"its deadline passed", func(t *testing.T, w *world) flow.Future[Sent] {
-			w.Plan("label", partner.Fault{Slow: 59 * time.Second, Err: step.NotYet(time.Hour)})
+			w.Plan("label", partner.Fault{Slow: w.kind.Time(59*time.Second, time.Second), Err: step.NotYet(time.Hour)})
 			return w.start(t, w.hasty)
 		}, flow.ErrDeadline, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			each(t, brokers.Virtually, []func(Effect) error{fallBack}, func(t *testing.T, w *world) {
+			each(t, brokers.InBubble, func(t *testing.T, w *world) {
+				w.answers = []func(Effect) error{fallBack}
 				_, err := c.start(t, w).Await(t.Context())
 				failed := requireFailed(t, err, c.cause, flow.StateDeadLetter)
 				assert.ErrorIs(t, undoneAs(t, failed, "label"), flow.ErrProceed)

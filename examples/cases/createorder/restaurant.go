@@ -8,6 +8,7 @@ package createorder
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/skald-go/skald/errcodec"
 	"github.com/skald-go/skald/examples/internal/partner"
@@ -36,12 +37,15 @@ type Restaurant struct {
 	Totals  map[string]int    // by order
 	Tickets map[string]string // status by ID
 	Cards   map[string]int    // what is authorized
+	// UntilDone is how a pivot is asked for its outcome, and how steps after it are tried again.
+	UntilDone step.Retry
 }
 
 // Open is a restaurant without orders.
 func Open() *Restaurant {
 	return &Restaurant{
 		Partners: partner.New(), Orders: map[string]string{}, Totals: map[string]int{}, Tickets: map[string]string{}, Cards: map[string]int{},
+		UntilDone: step.Retry{Delay: time.Second, MaxDelay: 10 * time.Minute},
 	}
 }
 

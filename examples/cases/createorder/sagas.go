@@ -2,7 +2,6 @@ package createorder
 
 import (
 	"context"
-	"time"
 
 	"github.com/skald-go/skald/flow"
 	"github.com/skald-go/skald/step"
@@ -43,9 +42,6 @@ func (r Revised) ticketID() string  { return r.Of.Ticket.ID }
 
 func accept(o Order, t Ticket) Accepted { return Accepted{o, t} }
 
-// untilDone is how a pivot is asked for its outcome, and how steps after it are tried again.
-var untilDone = step.Retry{Delay: time.Second, MaxDelay: 10 * time.Minute}
-
 // Create creates an order. Its ticket's ID is in the reply of the kitchen.
 func (r *Restaurant) Create() flow.Flow[Order, Accepted] {
 	return flow.New[Order]("create-order").
@@ -54,9 +50,9 @@ func (r *Restaurant) Create() flow.Flow[Order, Accepted] {
 		Also(step.New("create-ticket", r.createTicket).Compensate(r.cancelTicket), accept).
 		Then(step.Do("authorize-card", func(ctx context.Context, a Accepted) error {
 			return r.authorize(ctx, a.Order.Card, a.Order.Total)
-		}).Refuses(ErrCard).Pivot().Retry(untilDone)).
-		Then(step.Do("confirm-ticket", r.ticket[Accepted]("confirmed")).Retry(untilDone)).
-		Then(step.Do("approve-order", r.order[Accepted]("approved")).Retry(untilDone))
+		}).Refuses(ErrCard).Pivot().Retry(r.UntilDone)).
+		Then(step.Do("confirm-ticket", r.ticket[Accepted]("confirmed")).Retry(r.UntilDone)).
+		Then(step.Do("approve-order", r.order[Accepted]("approved")).Retry(r.UntilDone))
 }
 
 // Cancel cancels an order, unless the kitchen has begun.
@@ -66,9 +62,9 @@ func (r *Restaurant) Cancel() flow.Flow[Accepted, Accepted] {
 		Then(step.Do("begin-cancel-ticket", r.ticket[Accepted]("cancelling")).Compensate(r.ticketBack[Accepted, Accepted]("confirmed")).Refuses(ErrCooking)).
 		Then(step.Do("reverse-card", func(ctx context.Context, a Accepted) error {
 			return r.authorize(ctx, a.Order.Card, 0)
-		}).Pivot().Retry(untilDone)).
-		Then(step.Do("confirm-cancel-ticket", r.ticket[Accepted]("cancelled")).Retry(untilDone)).
-		Then(step.Do("confirm-cancel-order", r.order[Accepted]("cancelled")).Retry(untilDone))
+		}).Pivot().Retry(r.UntilDone)).
+		Then(step.Do("confirm-cancel-ticket", r.ticket[Accepted]("cancelled")).Retry(r.UntilDone)).
+		Then(step.Do("confirm-cancel-order", r.order[Accepted]("cancelled")).Retry(r.UntilDone))
 }
 
 // Revise changes an order's total to what the order service says.
@@ -92,7 +88,7 @@ func (r *Restaurant) Revise() flow.Flow[Revision, Revised] {
 		Then(step.Do("begin-revise-ticket", r.ticket[Revised]("revising")).Compensate(r.ticketBack[Revised, Revised]("confirmed")).Refuses(ErrCooking)).
 		Then(step.Do("revise-card", func(ctx context.Context, v Revised) error {
 			return r.authorize(ctx, v.Of.Order.Card, v.Total)
-		}).Refuses(ErrCard).Pivot().Retry(untilDone)).
-		Then(step.Do("confirm-revise-ticket", r.ticket[Revised]("confirmed")).Retry(untilDone)).
-		Then(step.Do("confirm-revise-order", confirm).Retry(untilDone))
+		}).Refuses(ErrCard).Pivot().Retry(r.UntilDone)).
+		Then(step.Do("confirm-revise-ticket", r.ticket[Revised]("confirmed")).Retry(r.UntilDone)).
+		Then(step.Do("confirm-revise-order", confirm).Retry(r.UntilDone))
 }

@@ -20,6 +20,7 @@ func TestMain(m *testing.M) { brokers.Main(m) }
 // world is a restaurant with an engine that runs its sagas.
 type world struct {
 	*Restaurant
+	kind   brokers.Kind
 	engine *flow.Engine
 	create flow.Flow[Order, Accepted]
 	cancel flow.Flow[Accepted, Accepted]
@@ -31,12 +32,14 @@ type world struct {
 func each(t *testing.T, run brokers.Runner, test func(t *testing.T, w *world)) {
 	run(t, func(t *testing.T, k brokers.Kind, all bool) {
 		r := Open()
+		r.UntilDone.Delay = k.Time(time.Second, 10*time.Millisecond)
+		r.UntilDone.MaxDelay = k.Time(10*time.Minute, 100*time.Millisecond)
 		w := &world{
-			Restaurant: r, create: r.Create().Deadline(12 * time.Hour), cancel: r.Cancel(), revise: r.Revise(),
+			Restaurant: r, kind: k, create: r.Create().Deadline(k.Time(12*time.Hour, 5*time.Second)), cancel: r.Cancel(), revise: r.Revise(),
 			alerts: make(chan flow.Alert, 10), dead: make(chan flow.DeadLetter, 10),
 		}
 		w.engine, _ = brokers.Run(t, k.Open(t), flow.Options{
-			Errors: Errors, DecodeAll: all, SlowAfter: time.Hour,
+			Errors: Errors, DecodeAll: all, SlowAfter: k.Time(time.Hour, time.Second),
 			OnAlert:      func(_ context.Context, a flow.Alert) { w.alerts <- a },
 			OnDeadLetter: func(_ context.Context, d flow.DeadLetter) { w.dead <- d },
 		}, w.create, w.cancel, w.revise)
@@ -133,7 +136,7 @@ func TestLostReplyOfTheTicketCancelsItWithoutItsID(t *testing.T) {
 
 // The pivot's reply is lost: it is asked until it is known, and happens once.
 func TestPivotIsAskedUntilItsOutcomeIsKnown(t *testing.T) {
-	each(t, brokers.Virtually, func(t *testing.T, w *world) {
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
 		w.Plan(authorize, partner.Fault{Err: partner.ErrDown}, partner.Fault{Lose: true}, partner.Fault{Err: partner.ErrDown})
 		_, err := w.start(t, lunch).Await(t.Context())
 		require.NoError(t, err)
@@ -143,12 +146,12 @@ func TestPivotIsAskedUntilItsOutcomeIsKnown(t *testing.T) {
 }
 
 func TestNeitherCancelNorDeadlineActsWhileThePivotIsOpen(t *testing.T) {
-	each(t, brokers.Virtually, func(t *testing.T, w *world) {
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
 		w.SetDown(authorize, true)
 		future := w.start(t, lunch)
-		time.Sleep(time.Minute)
+		brokers.Eventually(t, func() bool { return w.Begun(authorize) > 0 }, "the card is asked")
 		assert.ErrorIs(t, future.Cancel(t.Context(), "changed my mind"), flow.ErrPastPivot)
-		time.Sleep(13 * time.Hour)
+		time.Sleep(w.kind.Time(13*time.Hour, 6*time.Second))
 		_, _, settled := future.Result()
 		require.False(t, settled)
 		w.SetDown(authorize, false)
@@ -161,23 +164,25 @@ func TestNeitherCancelNorDeadlineActsWhileThePivotIsOpen(t *testing.T) {
 func TestAfterThePivotStepsAreTriedUntilTheyAreDoneAndAlert(t *testing.T) {
 	for _, name := range []string{confirm, approve} {
 		t.Run(name, func(t *testing.T) {
-			each(t, brokers.Virtually, func(t *testing.T, w *world) {
+			each(t, brokers.InBubble, func(t *testing.T, w *world) {
 				w.SetDown(name, true)
 				future := w.start(t, lunch)
-				time.Sleep(59 * time.Minute)
-				assert.Empty(t, w.alerts)
-				time.Sleep(2 * time.Minute)
+				if w.kind.Virtual {
+					time.Sleep(59 * time.Minute)
+					assert.Empty(t, w.alerts)
+				}
 				slow := <-w.alerts
 				assert.Equal(t, flow.AlertSlow, slow.Kind)
 				assert.Equal(t, "o-1", slow.SagaID)
 				assert.ErrorIs(t, future.Cancel(t.Context(), "changed my mind"), flow.ErrPastPivot)
-				time.Sleep(12 * time.Hour)
 				late := <-w.alerts
 				assert.Equal(t, flow.AlertDeadline, late.Kind)
 				assert.Equal(t, "o-1", late.SagaID)
 
 				tries := len(w.Of(name))
-				assert.Greater(t, tries, 60, "about one in five minutes")
+				if w.kind.Virtual {
+					assert.Greater(t, tries, 60, "about one in five minutes")
+				}
 				w.SetDown(name, false)
 				accepted, err := future.Await(t.Context())
 				require.NoError(t, err)

@@ -3,7 +3,6 @@ package fulfilment
 import (
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -23,13 +22,14 @@ type world struct {
 	opts   flow.Options
 	engine *flow.Engine
 	stop   func() // of the engine
+	kind   brokers.Kind
 	fulfil flow.Flow[Order, string]
 }
 
 func each(t *testing.T, run brokers.Runner, test func(t *testing.T, w *world)) {
 	run(t, func(t *testing.T, k brokers.Kind, all bool) {
 		h := &Warehouse{Partners: partner.New(), Stock: 10}
-		w := &world{Warehouse: h, broker: k.Open(t), opts: flow.Options{Errors: Errors, DecodeAll: all}, fulfil: h.Fulfil()}
+		w := &world{Warehouse: h, kind: k, broker: k.Open(t), opts: flow.Options{Errors: Errors, DecodeAll: all}, fulfil: h.Fulfil()}
 		w.engine, w.stop = brokers.Run(t, w.broker, w.opts, w.fulfil)
 		test(t, w)
 	})
@@ -47,6 +47,16 @@ func (w *world) choose(t *testing.T, card string) {
 	require.NoError(t, CardChosen.Send(t.Context(), w.engine, "o-1", Cleared{card}, flow.SignalID("first")))
 }
 
+// waits lets the order wait for its payment.
+func (w *world) waits(t *testing.T) {
+	t.Helper()
+	brokers.Eventually(t, func() bool {
+		stats, err := w.broker.Stats(t.Context())
+		return err == nil && stats.Parked == 1
+	}, "the order waits")
+	time.Sleep(w.kind.Time(time.Hour, 0))
+}
+
 func requireUndone(t *testing.T, err, cause error, step string) *flow.Error {
 	t.Helper()
 	failed, ok := errors.AsType[*flow.Error](err)
@@ -58,9 +68,9 @@ func requireUndone(t *testing.T, err, cause error, step string) *flow.Error {
 }
 
 func TestOrderIsShippedWhenItIsPaid(t *testing.T) {
-	each(t, brokers.Virtually, func(t *testing.T, w *world) {
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
 		future := w.start(t)
-		time.Sleep(time.Hour)
+		w.waits(t)
 		assert.Equal(t, []string{"allocate"}, w.Did())
 		w.choose(t, "visa")
 		parcel, err := future.Await(t.Context())
@@ -84,10 +94,10 @@ func TestRefusedPaymentReleasesTheAllocation(t *testing.T) {
 
 // An event that arrives before the saga that it belongs to is kept for it, and counts once.
 func TestEventThatComesEarlyIsKept(t *testing.T) {
-	each(t, brokers.Virtually, func(t *testing.T, w *world) {
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
 		w.choose(t, "visa")
 		w.choose(t, "visa")
-		time.Sleep(time.Hour)
+		time.Sleep(w.kind.Time(time.Hour, 100*time.Millisecond))
 		parcel, err := w.start(t).Await(t.Context())
 		require.NoError(t, err)
 		assert.Equal(t, "parcel of o-1", parcel)
@@ -106,9 +116,9 @@ func TestEventForASagaThatHasEndedIsRefused(t *testing.T) {
 
 // The account is closed while the order waits for its payment.
 func TestClosedAccountUndoesWhatWasDone(t *testing.T) {
-	each(t, brokers.Virtually, func(t *testing.T, w *world) {
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
 		future := w.start(t)
-		time.Sleep(time.Hour)
+		w.waits(t)
 		require.Equal(t, []string{"allocate"}, w.Did())
 		require.NoError(t, future.Cancel(t.Context(), "account of ada is closed"))
 		_, err := future.Await(t.Context())
@@ -122,11 +132,11 @@ func TestClosedAccountUndoesWhatWasDone(t *testing.T) {
 
 // The account is closed while the payment is tried: nobody knows whether it worked, so it is undone too.
 func TestClosedAccountUndoesAPaymentThatIsUnderWay(t *testing.T) {
-	each(t, brokers.Virtually, func(t *testing.T, w *world) {
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
 		w.Plan("pay", partner.Fault{Lose: true}, partner.Fault{Slow: time.Hour})
 		future := w.start(t)
 		w.choose(t, "visa")
-		time.Sleep(2 * time.Second)
+		brokers.Eventually(t, func() bool { return len(w.Of("pay")) > 0 }, "the payment is made")
 		require.NoError(t, future.Cancel(t.Context(), "account of ada is closed"))
 		_, err := future.Await(t.Context())
 		requireUndone(t, err, flow.ErrCancelled, "")
@@ -146,33 +156,37 @@ func (w *world) status(t *testing.T) (flow.Snapshot, map[string]flow.StepStatus)
 }
 
 func TestStatusIsReadableAtAnyMoment(t *testing.T) {
-	each(t, brokers.Virtually, func(t *testing.T, w *world) {
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
 		started := time.Now()
 		w.SetDown("pay", true)
 		w.SetDown("undo allocate", true)
 		future := w.start(t)
-		time.Sleep(time.Minute)
+		w.waits(t)
 
 		snap, steps := w.status(t)
 		assert.Equal(t, flow.StateRunning, snap.State)
 		assert.Equal(t, "fulfil", snap.Flow)
-		assert.True(t, started.Equal(snap.Started), snap.Started)
+		w.kind.Took(t, 0, snap.Started.Sub(started))
 		assert.Equal(t, "done", steps["allocate"].State)
 		assert.Equal(t, "open", steps["card-chosen"].State)
 		assert.Equal(t, "wait", steps["card-chosen"].Kind)
 		assert.NotContains(t, steps, "pay")
 
 		w.choose(t, "visa")
-		synctest.Wait()
-		_, steps = w.status(t)
+		brokers.Eventually(t, func() bool {
+			_, steps = w.status(t)
+			return steps["pay"].Attempts > 0
+		}, "the payment has failed")
 		assert.Equal(t, "open", steps["pay"].State)
 		assert.Equal(t, 1, steps["pay"].Attempts)
 		assert.ErrorIs(t, steps["pay"].Err, partner.ErrDown)
 		assert.WithinRange(t, steps["pay"].Next, time.Now(), time.Now().Add(time.Hour))
 
 		require.NoError(t, future.Cancel(t.Context(), "account of ada is closed"))
-		time.Sleep(time.Second)
-		snap, steps = w.status(t)
+		brokers.Eventually(t, func() bool {
+			snap, steps = w.status(t)
+			return steps["allocate"].Err != nil
+		}, "the release has failed")
 		assert.Equal(t, flow.StateCompensating, snap.State)
 		assert.ErrorIs(t, snap.Err, flow.ErrCancelled)
 		assert.Equal(t, "undoing", steps["allocate"].State)
@@ -189,9 +203,9 @@ func TestStatusIsReadableAtAnyMoment(t *testing.T) {
 
 // The engine ends while the order waits; another one goes on.
 func TestOrderThatWaitsOutlivesItsEngine(t *testing.T) {
-	each(t, brokers.Virtually, func(t *testing.T, w *world) {
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
 		w.start(t)
-		time.Sleep(time.Hour)
+		w.waits(t)
 		w.stop()
 		w.engine, _ = brokers.Run(t, w.broker, w.opts, w.fulfil)
 		w.choose(t, "visa")

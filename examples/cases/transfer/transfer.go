@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
 
@@ -56,6 +55,7 @@ type Banks struct {
 	*partner.Partners
 	Accounts map[string]int
 	Closed   map[string]bool
+	Retry    step.Retry // of bookings and of their undos
 }
 
 // move is the work of a bank. Money that is given back is taken even if the account gets below zero.
@@ -89,8 +89,7 @@ func (b *Banks) Book(name string) step.Step[Entry, int] {
 		})
 	}
 	return step.New(name, book).Compensate(back).Refuses(ErrClosed).
-		Retry(step.Retry{Attempts: 4, Delay: time.Second}).
-		RetryUndo(step.Retry{Attempts: 4, Delay: time.Second})
+		Retry(b.Retry).RetryUndo(b.Retry)
 }
 
 func (t Transfer) debit() Entry  { return Entry{t.From, -t.Amount} }

@@ -4,7 +4,6 @@ package travel
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/skald-go/skald/errcodec"
 	"github.com/skald-go/skald/examples/internal/partner"
@@ -25,7 +24,10 @@ type Trip struct{ Who, Where string }
 type Itinerary struct{ Flight, Car, Hotel string }
 
 // Agency books with others.
-type Agency struct{ *partner.Partners }
+type Agency struct {
+	*partner.Partners
+	Retry step.Retry // of bookings and cancellations
+}
 
 func (a *Agency) book(what string) step.Step[Trip, string] {
 	book := func(ctx context.Context, t Trip) (string, error) {
@@ -35,8 +37,7 @@ func (a *Agency) book(what string) step.Step[Trip, string] {
 		return a.Undo(ctx, e.Known, func() error { return nil })
 	}
 	return step.New(what, book).Compensate(cancel).Refuses(ErrFull).
-		Retry(step.Retry{Attempts: 12, Delay: time.Second, MaxDelay: 10 * time.Minute}).
-		RetryUndo(step.Retry{Attempts: 12, Delay: time.Second, MaxDelay: 10 * time.Minute})
+		Retry(a.Retry).RetryUndo(a.Retry)
 }
 
 // plan is a trip with what is booked of it.

@@ -14,6 +14,7 @@ import (
 	"github.com/skald-go/skald/examples/internal/brokers"
 	"github.com/skald-go/skald/examples/internal/partner"
 	"github.com/skald-go/skald/flow"
+	"github.com/skald-go/skald/step"
 )
 
 func TestMain(m *testing.M) { brokers.Main(m) }
@@ -36,6 +37,7 @@ var variants = []variant{
 type world struct {
 	variant
 	*Agency
+	kind   brokers.Kind
 	engine *flow.Engine
 	travel flow.Flow[Trip, Itinerary]
 	dead   chan flow.DeadLetter
@@ -45,8 +47,8 @@ func each(t *testing.T, run brokers.Runner, test func(t *testing.T, w *world)) {
 	for _, v := range variants {
 		t.Run(v.name, func(t *testing.T) {
 			run(t, func(t *testing.T, k brokers.Kind, all bool) {
-				a := &Agency{partner.New()}
-				w := &world{variant: v, Agency: a, travel: v.of(a), dead: make(chan flow.DeadLetter, 3)}
+				a := &Agency{partner.New(), step.Retry{Attempts: 12, Delay: k.Time(time.Second, 20*time.Millisecond), MaxDelay: k.Time(10*time.Minute, time.Second)}}
+				w := &world{variant: v, kind: k, Agency: a, travel: v.of(a), dead: make(chan flow.DeadLetter, 3)}
 				w.engine, _ = brokers.Run(t, k.Open(t), flow.Options{
 					Errors: Errors, DecodeAll: all, OnDeadLetter: func(_ context.Context, d flow.DeadLetter) { w.dead <- d },
 				}, w.travel)
@@ -61,10 +63,20 @@ var (
 	all  = Itinerary{Flight: "flight for ada", Car: "car for ada", Hotel: "hotel for ada"}
 )
 
-func (w *world) book(t *testing.T) (Itinerary, error) {
+func (w *world) start(t *testing.T) flow.Future[Itinerary] {
 	future, err := w.travel.Start(t.Context(), w.engine, trip, flow.ID("trip-1"))
 	require.NoError(t, err)
-	return future.Await(t.Context())
+	return future
+}
+
+func (w *world) book(t *testing.T) (Itinerary, error) { return w.start(t).Await(t.Context()) }
+
+// repair waits until a service that is down was asked in vain, and some time more, and lets it work again.
+func (w *world) repair(t *testing.T, call string) {
+	t.Helper()
+	brokers.Eventually(t, func() bool { return w.Begun(call) > 1 }, "it is asked again")
+	time.Sleep(w.kind.Time(2*time.Minute, 0))
+	w.SetDown(call, false)
 }
 
 // did is what happened, without the steps' prefixes; in order only if the variant has one.
@@ -99,8 +111,8 @@ func TestEverythingIsBooked(t *testing.T) {
 }
 
 func TestFullHotelCancelsTheCarThenTheFlight(t *testing.T) {
-	each(t, brokers.Virtually, func(t *testing.T, w *world) {
-		w.Plan(w.prefix+"hotel", partner.Fault{Slow: time.Second, Err: ErrFull})
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
+		w.Plan(w.prefix+"hotel", partner.Fault{Slow: w.kind.Time(time.Second, 500*time.Millisecond), Err: ErrFull})
 		_, err := w.book(t)
 		requireUndone(t, err, ErrFull)
 		assert.ElementsMatch(t, []string{"flight", "car", "undo car", "undo flight"}, w.did())
@@ -111,10 +123,10 @@ func TestFullHotelCancelsTheCarThenTheFlight(t *testing.T) {
 }
 
 func TestFullHotelWhileTheOthersAreBooking(t *testing.T) {
-	each(t, brokers.Virtually, func(t *testing.T, w *world) {
-		w.Plan(w.prefix+"flight", partner.Fault{Slow: 30 * time.Second})
-		w.Plan(w.prefix+"car", partner.Fault{Lose: true}, partner.Fault{Slow: 30 * time.Second})
-		w.Plan(w.prefix+"hotel", partner.Fault{Slow: 10 * time.Second, Err: ErrFull})
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
+		w.Plan(w.prefix+"flight", partner.Fault{Slow: w.kind.Time(30*time.Second, 600*time.Millisecond)})
+		w.Plan(w.prefix+"car", partner.Fault{Lose: true}, partner.Fault{Slow: w.kind.Time(30*time.Second, 600*time.Millisecond)})
+		w.Plan(w.prefix+"hotel", partner.Fault{Slow: w.kind.Time(10*time.Second, 200*time.Millisecond), Err: ErrFull})
 		_, err := w.book(t)
 		requireUndone(t, err, ErrFull)
 		w.requireNothingLeft(t)
@@ -139,7 +151,7 @@ func (w *world) requireNothingLeft(t *testing.T) {
 
 // The hotel's reply is lost until nobody asks any more: it is cancelled, too.
 func TestUnknownHotelIsCancelledFirst(t *testing.T) {
-	each(t, brokers.Virtually, func(t *testing.T, w *world) {
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
 		w.Plan(w.prefix+"hotel", partner.Fault{Lose: true})
 		for range 11 {
 			w.Plan(w.prefix+"hotel", partner.Fault{Err: partner.ErrDown})
@@ -159,10 +171,11 @@ func TestUnknownHotelIsCancelledFirst(t *testing.T) {
 func TestServiceThatIsDownForAWhileLosesNothing(t *testing.T) {
 	for _, down := range []string{"flight", "car", "hotel"} {
 		t.Run(down, func(t *testing.T) {
-			each(t, brokers.Virtually, func(t *testing.T, w *world) {
+			each(t, brokers.InBubble, func(t *testing.T, w *world) {
 				w.SetDown(w.prefix+down, true)
-				time.AfterFunc(2*time.Minute, func() { w.SetDown(w.prefix+down, false) })
-				itinerary, err := w.book(t)
+				future := w.start(t)
+				w.repair(t, w.prefix+down)
+				itinerary, err := future.Await(t.Context())
 				require.NoError(t, err)
 				assert.Equal(t, all, itinerary)
 				assert.ElementsMatch(t, []string{"flight", "car", "hotel"}, w.did())
@@ -175,11 +188,12 @@ func TestServiceThatIsDownForAWhileLosesNothing(t *testing.T) {
 func TestServiceThatIsDownDuringTheCancellationsLosesNothing(t *testing.T) {
 	for _, down := range []string{"flight", "car"} {
 		t.Run(down, func(t *testing.T) {
-			each(t, brokers.Virtually, func(t *testing.T, w *world) {
-				w.Plan(w.prefix+"hotel", partner.Fault{Slow: time.Second, Err: ErrFull})
+			each(t, brokers.InBubble, func(t *testing.T, w *world) {
+				w.Plan(w.prefix+"hotel", partner.Fault{Slow: w.kind.Time(time.Second, 500*time.Millisecond), Err: ErrFull})
 				w.SetDown("undo "+w.prefix+down, true)
-				time.AfterFunc(2*time.Minute, func() { w.SetDown("undo "+w.prefix+down, false) })
-				_, err := w.book(t)
+				future := w.start(t)
+				w.repair(t, "undo "+w.prefix+down)
+				_, err := future.Await(t.Context())
 				requireUndone(t, err, ErrFull)
 				w.requireNothingLeft(t)
 				assert.Greater(t, len(w.Of("undo "+w.prefix+down)), 1)
@@ -190,17 +204,16 @@ func TestServiceThatIsDownDuringTheCancellationsLosesNothing(t *testing.T) {
 
 // A cancellation never works: the saga waits for a person, wherever its parts run.
 func TestCancellationThatFailsForGoodIsRelayed(t *testing.T) {
-	each(t, brokers.Virtually, func(t *testing.T, w *world) {
-		w.Plan(w.prefix+"hotel", partner.Fault{Slow: time.Second, Err: ErrFull})
+	each(t, brokers.InBubble, func(t *testing.T, w *world) {
+		w.Plan(w.prefix+"hotel", partner.Fault{Slow: w.kind.Time(time.Second, 500*time.Millisecond), Err: ErrFull})
 		w.SetDown("undo "+w.prefix+"car", true)
-		future, err := w.travel.Start(t.Context(), w.engine, trip, flow.ID("trip-1"))
-		require.NoError(t, err)
+		future := w.start(t)
 		stuck := <-w.dead
 		assert.Equal(t, []string{"car", "flight", "undo flight"}, sorted(w.did()))
 
 		w.SetDown("undo "+w.prefix+"car", false)
 		require.NoError(t, w.engine.Relay(t.Context(), stuck.SagaID, flow.By{Who: "agent"}))
-		_, err = future.Await(t.Context())
+		_, err := future.Await(t.Context())
 		requireUndone(t, err, ErrFull)
 		w.requireNothingLeft(t)
 	})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/skald-go/skald/broker"
 	"github.com/skald-go/skald/broker/brokerfault"
@@ -29,22 +30,28 @@ func All() []Kind {
 	return []Kind{{Name: "inmem", Virtual: true, Open: openInMem}, {Name: "redis", Open: openRedis}}
 }
 
-// Span is a time of hours: itself where time is virtual, 10,000 times shorter where it is not.
-func (k Kind) Span(d time.Duration) time.Duration {
+// Time is how long something takes, where time is virtual and where it is real.
+func (k Kind) Time(virtual, real time.Duration) time.Duration {
 	if k.Virtual {
-		return d
+		return virtual
 	}
-	return d / 10_000
+	return real
 }
 
-// Took asserts that so much time has gone by since start: exactly where time is virtual, at least where it is not.
-func (k Kind) Took(t testing.TB, d time.Duration, start time.Time) {
+// Took asserts that something took so long: exactly where time is virtual, at least where it is real.
+func (k Kind) Took(t testing.TB, expected, actual time.Duration, what ...any) {
 	t.Helper()
 	if k.Virtual {
-		assert.Equal(t, d, time.Since(start))
+		assert.Equal(t, expected, actual, what...)
 	} else {
-		assert.GreaterOrEqual(t, time.Since(start), d)
+		assert.GreaterOrEqual(t, actual, expected, what...)
 	}
+}
+
+// Eventually waits until happened is true, and fails the test if it never is.
+func Eventually(t testing.TB, happened func() bool, what string) {
+	t.Helper()
+	require.Eventually(t, happened, time.Minute, time.Millisecond, what)
 }
 
 func openInMem(t testing.TB) broker.Broker {
@@ -98,11 +105,11 @@ func InBubble(t *testing.T, test func(t *testing.T, k Kind, decodeAll bool)) {
 	})
 }
 
-// Virtually is InBubble for tests that let hours go by: only for the brokers that allow it.
+// Virtually is InBubble for tests of what only virtual time shows: only for the brokers that allow it.
 func Virtually(t *testing.T, test func(t *testing.T, k Kind, decodeAll bool)) {
 	Each(t, func(t *testing.T, k Kind, decodeAll bool) {
 		if !k.Virtual {
-			t.Skip("hours would go by")
+			t.Skip("only virtual time shows it")
 		}
 		synctest.Test(t, func(t *testing.T) { test(t, k, decodeAll) })
 	})

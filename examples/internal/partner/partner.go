@@ -48,12 +48,13 @@ type Partners struct {
 	down    map[string]bool
 	replies map[string]any
 	undone  map[string]bool
+	begun   map[string]int
 	calls   []Call
 }
 
 // New makes partners that work.
 func New() *Partners {
-	return &Partners{faults: map[string][]Fault{}, down: map[string]bool{}, replies: map[string]any{}, undone: map[string]bool{}}
+	return &Partners{faults: map[string][]Fault{}, down: map[string]bool{}, replies: map[string]any{}, undone: map[string]bool{}, begun: map[string]int{}}
 }
 
 // Plan says what goes wrong with the next calls of a step: "charge", "undo charge".
@@ -134,6 +135,7 @@ func (p *Partners) fault(info step.Info) (f Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	name := nameOf(info.Path, info.Undo)
+	p.begun[name]++
 	for prefix, down := range p.down {
 		if down && strings.HasPrefix(name, prefix) {
 			return Fault{Err: ErrDown}
@@ -182,6 +184,13 @@ func (p *Partners) Did() []string {
 		}
 	}
 	return did
+}
+
+// Begun is how many calls of a step have begun: "charge", "undo charge".
+func (p *Partners) Begun(call string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.begun[call]
 }
 
 // Of lists the calls of one step or undo: "charge", "undo charge".
