@@ -11,13 +11,17 @@ RACE        := $(if $(shell command -v $${CC:-gcc} 2>/dev/null),-race)
 MODULES     := $(patsubst %/go.mod,%,$(wildcard */*/go.mod))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quickstart test test-redis lint fmt fuzz bench cover mutants
+.PHONY: help demo demo-redis quickstart test test-redis lint fmt fuzz bench cover mutants
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## run the pet shop, the main example, in memory
 	@$(GO) run ./examples/petshop
+
+demo-redis: ## run the pet shop on a Redis that it starts
+	@scripts/redis-server
+	@$(GO) run ./examples/petshop -redis start
 
 quickstart: ## run the first saga of the README
 	@$(GO) run ./examples/quickstart

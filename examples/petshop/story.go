@@ -7,21 +7,19 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/skald-go/skald/broker"
 	"github.com/skald-go/skald/examples/petshop/domain"
 	"github.com/skald-go/skald/examples/petshop/participants"
 	"github.com/skald-go/skald/examples/petshop/shop"
 	"github.com/skald-go/skald/flow"
-	"github.com/skald-go/skald/inmem"
 )
 
-// tellStory runs the shop for a day.
-func tellStory(out io.Writer) error {
+// tellStory runs the shop for a day, its sagas on b.
+func tellStory(out io.Writer, b broker.Broker) error {
 	letters := make(chan flow.DeadLetter, 1)
 	opts := shop.Options()
 	opts.Logger = slog.New(slog.DiscardHandler)
 	opts.OnDeadLetter = func(_ context.Context, d flow.DeadLetter) { letters <- d }
-	b := inmem.New()
-	defer b.Close()
 	w, err := open(b, opts, morning())
 	if err != nil {
 		return err

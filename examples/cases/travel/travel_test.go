@@ -46,8 +46,9 @@ type world struct {
 func each(t *testing.T, run brokers.Runner, test func(t *testing.T, w *world)) {
 	for _, v := range variants {
 		t.Run(v.name, func(t *testing.T) {
+			t.Parallel()
 			run(t, func(t *testing.T, k brokers.Kind, all bool) {
-				a := &Agency{partner.New(), step.Retry{Attempts: 12, Delay: k.Time(time.Second, 20*time.Millisecond), MaxDelay: k.Time(10*time.Minute, time.Second)}}
+				a := &Agency{partner.New(), step.Retry{Attempts: 12, Delay: k.Time(time.Second, 20*time.Millisecond), MaxDelay: k.Time(10*time.Minute, 200*time.Millisecond)}}
 				w := &world{variant: v, kind: k, Agency: a, travel: v.of(a), dead: make(chan flow.DeadLetter, 3)}
 				w.engine, _ = brokers.Run(t, k.Open(t), flow.Options{
 					Errors: Errors, DecodeAll: all, OnDeadLetter: func(_ context.Context, d flow.DeadLetter) { w.dead <- d },
