@@ -1,0 +1,16 @@
+package main
+
+import "github.com/skald-go/skald/redisx"
+
+// namespace is that of the sagas' keys, in Redis and of idempotency.
+const namespace = "chaos"
+
+// store says how brokers of a run store sagas.
+type store struct {
+	Partitions int
+	Replicas   int // that must have a write before it counts; 0: the server's own promise
+}
+
+func (s store) options() redisx.Options {
+	return redisx.Options{Namespace: namespace}
+}
