@@ -1,5 +1,3 @@
-//go:build redis
-
 package floor_test
 
 import (

@@ -69,5 +69,6 @@ func (p Place) options() flow.Options {
 	opts.Retention = p.Keep
 	opts.Logger = discard
 	opts.Concurrency = max(1024, p.Callers)
+	opts.Grace = time.Second // no step takes that long
 	return opts
 }
