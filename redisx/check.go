@@ -20,7 +20,7 @@ var (
 )
 
 // layout names how keys are laid out; a broker uses only a namespace with its own.
-const layout = "1"
+const layout = "2"
 
 // readiness remembers that the server was looked at.
 type readiness struct {
@@ -95,7 +95,7 @@ func atLeast(version string, major, minor int) bool {
 
 // configure fixes the namespace's configuration at its first use, and compares it ever after.
 func (b *Broker) configure(ctx context.Context) error {
-	key, want := configKey(b.opts.Namespace), "layout "+layout+", 1 partition"
+	key, want := configKey(b.opts.Namespace), "layout "+layout+", partitions "+strconv.Itoa(b.opts.Partitions)
 	if err := b.client.SetNX(ctx, key, want, 0).Err(); err != nil {
 		return fmt.Errorf("redisx: configure namespace %q: %w", b.opts.Namespace, err)
 	}

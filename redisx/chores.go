@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // chores are what has to be done now and then, by any broker that has workers: several do no harm.
@@ -67,38 +69,51 @@ func (c *chores) run(b *Broker) {
 		case <-b.ctx.Done():
 			return
 		}
-		if b.hasWorkers() {
-			c.sweep(b)
+		if len(b.workers()) > 0 {
+			c.sweepAll(b)
 			if time.Since(tidied) > tidyEvery {
 				tidied = time.Now()
-				b.part.run(b.ctx, tidyScript) // what fails now is done next time
+				b.each(func(p *partition) { _, _ = p.run(b.ctx, tidyScript) }) // what fails now is done next time
 			}
 		}
 		timer.Reset(c.wait())
 	}
 }
 
-// sweep does what is due. What fails is done next time.
-func (c *chores) sweep(b *Broker) {
+// each calls f for all partitions, several at the same time.
+func (b *Broker) each(f func(*partition)) {
+	if len(b.parts) == 1 {
+		f(b.parts[0])
+		return
+	}
+	var group errgroup.Group
+	group.SetLimit(abreast)
+	for _, p := range b.parts {
+		group.Go(func() error {
+			f(p)
+			return nil
+		})
+	}
+	_ = group.Wait()
+}
+
+// sweepAll does what is due. What fails is done next time.
+func (c *chores) sweepAll(b *Broker) {
 	c.mu.Lock()
 	c.next = time.Time{}
 	c.mu.Unlock()
-	for more := true; more && b.ctx.Err() == nil; {
-		var wake time.Time
-		var err error
-		if more, wake, err = b.part.sweep(b.ctx, ""); err != nil {
-			return
+	b.each(func(p *partition) {
+		for more := true; more && b.ctx.Err() == nil; {
+			var wake time.Time
+			var err error
+			if more, wake, err = p.sweep(b.ctx, ""); err != nil {
+				return
+			}
+			if !more {
+				c.due(wake)
+			}
 		}
-		if !more {
-			c.due(wake)
-		}
-	}
-}
-
-func (b *Broker) hasWorkers() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.workers) > 0
+	})
 }
 
 // sweep runs sweep.lua, and tells whether there is more to do and when the next saga wakes, or the zero time.

@@ -53,8 +53,8 @@ func (t *coldBatch) gather(batch []*op) {
 		for _, r := range o.refs {
 			binary.BigEndian.PutUint16(o.buf[r.at:], uint16(t.id(r.id)))
 		}
-		if o.worker != nil {
-			o.buf[workerAt] = t.worker(o.worker.token)
+		if o.token != "" {
+			o.buf[workerAt] = t.worker(o.token)
 		}
 		t.buf = append(t.buf, o.buf...)
 	}

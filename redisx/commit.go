@@ -2,6 +2,7 @@ package redisx
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,12 +25,18 @@ func (w *worker) commit(ctx context.Context, t broker.Transition) (broker.Ack, e
 	if err := checkTransition(t); err != nil {
 		return broker.Ack{}, err
 	}
-	p := w.b.partition(t.ID)
-	if h, after, ok := w.line(t.ID).transition(w, p, t); ok {
-		cold, err := p.write(ctx, w, h)
+	seat := w.seat(t.ID)
+	token, taken := seat.name()
+	if !taken {
+		return broker.Ack{}, seat.fenced()
+	}
+	if h, after, ok := w.line(t.ID).transition(token, seat.p, t); ok {
+		cold, err := seat.p.write(ctx, token, h)
 		switch {
+		case errors.Is(err, broker.ErrFenced):
+			return broker.Ack{}, seat.dead(token)
 		case err != nil:
-			return broker.Ack{}, w.mourn(err)
+			return broker.Ack{}, err
 		case !cold && t.Next == broker.Keep:
 			w.wrote(t.ID, after)
 			return broker.Ack{Rev: t.Rev + 1, Owned: true}, nil
@@ -39,14 +46,21 @@ func (w *worker) commit(ctx context.Context, t broker.Transition) (broker.Ack, e
 		}
 	}
 	w.wrote(t.ID, hotLine{})
-	return w.commitCold(ctx, p, t)
+	return seat.commitCold(ctx, token, t)
+}
+
+// dead ends the seat that was taken under token, and gives what a commit answers.
+func (s *seat) dead(token string) error {
+	s.mourn(token, broker.ErrFenced)
+	return s.fenced()
 }
 
 // commitCold sends a transition through apply.lua.
-func (w *worker) commitCold(ctx context.Context, p *partition, t broker.Transition) (broker.Ack, error) {
-	o := newOp(kindCommit, t.ID, w)
+func (s *seat) commitCold(ctx context.Context, token string, t broker.Transition) (broker.Ack, error) {
+	w := s.w
+	o := newOp(kindCommit, t.ID, token)
 	o.transition(t, w.member.Build)
-	if err := p.do(ctx, p.cold, o); err != nil {
+	if err := s.p.do(ctx, s.p.cold, o); err != nil {
 		return broker.Ack{}, err
 	}
 	defer o.release()
@@ -58,7 +72,7 @@ func (w *worker) commitCold(ctx context.Context, p *partition, t broker.Transiti
 			return broker.Ack{}, err
 		}
 	case saysFenced:
-		return broker.Ack{}, w.mourn(broker.ErrFenced)
+		return broker.Ack{}, s.dead(token)
 	default:
 		w.drop(t.ID)
 		return broker.Ack{}, says(o.code)

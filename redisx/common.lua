@@ -86,7 +86,7 @@ local function ring()
     end
   end
   if #woken > 0 then
-    call('PUBLISH', channel('bell'), table.concat(woken, '\n'))
+    call('PUBLISH', channel('bell'), string.match(P, ':(%d+)}:$') .. '\n' .. table.concat(woken, '\n'))
   end
 end
 

@@ -16,13 +16,13 @@ func (b *Broker) Deliver(ctx context.Context, id string, ev broker.Event) error 
 }
 
 func (b *Broker) deliver(ctx context.Context, id string, ev broker.Event) error {
-	o := newOp(kindDeliver, id, nil)
+	o := newOp(kindDeliver, id, "")
 	return b.post(ctx, id, o, ev)
 }
 
 // Resolve implements broker.Broker.
 func (b *Broker) Resolve(ctx context.Context, id string, rev uint64, decision broker.Event) error {
-	o := newOp(kindResolve, id, nil)
+	o := newOp(kindResolve, id, "")
 	o.buf = append48(o.buf, rev)
 	if err := b.post(ctx, id, o, decision); err != nil {
 		return fmt.Errorf("redisx: resolve %q at revision %d: %w", id, rev, err)

@@ -30,6 +30,6 @@ for l = 3 + 2 * n, #ARGV, 2 do
   end
   done = done + count
 end
-if #woken > 0 then call('PUBLISH', ARGV[2], table.concat(woken, '\n')) end
+if #woken > 0 then call('PUBLISH', ARGV[2], string.match(P, ':(%d+)}:$') .. '\n' .. table.concat(woken, '\n')) end
 local time = call('TIME')
 return time[1] * 1000 + math.floor(time[2] / 1000)

@@ -41,24 +41,24 @@ const (
 	kindFinish byte = 'f'
 )
 
-func newHot(w *worker, h hotOp) *op {
+func newHot(token string, h hotOp) *op {
 	o := ops.Get().(*op)
-	o.worker, o.hotOp = w, h
+	o.token, o.hotOp = token, h
 	return o
 }
 
-// startLine is the line of a saga that starts, owned by w or queued, or nothing if it is too long for one.
-func (p *partition) startLine(s broker.Start, w *worker) (line string, lane string) {
+// startLine is the line of a saga that starts, owned by a seat or queued, or nothing if it is too long for one.
+func (p *partition) startLine(s broker.Start, token string) (line string, lane string) {
 	size := fixedLength + laneAt + 4 + len(s.Flow) + 20 + len(s.Parent) + 4 + len(s.Record)
 	if size > room {
 		return "", ""
 	}
-	state, owner := broker.Ready, ""
-	if w != nil {
-		state, owner = broker.Owned, w.token
+	state := broker.Ready
+	if token != "" {
+		state = broker.Owned
 	}
 	b := make([]byte, 0, size)
-	b = appendFixed(b, fixed{state: state, flags: flagInline, rev: 1, since: p.now(), owner: owner})
+	b = appendFixed(b, fixed{state: state, flags: flagInline, rev: 1, since: p.now(), owner: token})
 	b = appendHead(b, s, p.b.node)
 	laneEnd := len(b) - 2 - len(s.Parent)
 	b = appendBlob(b, s.Record)
@@ -85,7 +85,7 @@ func newHotLine(line string) hotLine {
 }
 
 // transition gives the op for t, and the line after it. It says false if t has to go through apply.lua.
-func (l hotLine) transition(w *worker, p *partition, t broker.Transition) (hotOp, hotLine, bool) {
+func (l hotLine) transition(token string, p *partition, t broker.Transition) (hotOp, hotLine, bool) {
 	if l.size == 0 || len(t.Consume) > 0 || len(t.Send) > 0 || parse48(l.front[2:]) != t.Rev {
 		return hotOp{}, l, false
 	}
@@ -100,7 +100,7 @@ func (l hotLine) transition(w *worker, p *partition, t broker.Transition) (hotOp
 	case broker.Finish:
 		h.kind, h.keep = kindFinish, t.Keep
 		b := make([]byte, 0, fixedLength+len(l.head)+len(t.Outcome))
-		b = appendFixed(b, fixed{state: broker.Finished, rev: t.Rev + 1, since: p.now(), last: w.token})
+		b = appendFixed(b, fixed{state: broker.Finished, rev: t.Rev + 1, since: p.now(), last: token})
 		h.value = string(append(append(b, l.head...), t.Outcome...))
 		if node := l.head[nodeAt : nodeAt+nodeLength]; node != p.b.node && node != nobody {
 			h.node = node
@@ -118,6 +118,7 @@ func front(state broker.State, flags byte, rev uint64) string {
 // hotBatch is what one run of commit.lua or enqueue.lua does: for one worker, or for none.
 type hotBatch struct {
 	p     *partition
+	ids   map[string]struct{}
 	order []*op
 	args  []any
 	told  []message
@@ -129,21 +130,27 @@ type message struct {
 	text    []byte
 }
 
-// take takes ops of the worker of the first.
+// take takes ops of the seat of the first, one for each saga: the scripts compare with what was there before the batch.
 func (t *hotBatch) take(queue []*op) int {
+	clear(t.ids)
 	n, size := 0, 0
 	for i, o := range queue {
 		if n == maxOps || n > 0 && size+len(o.value) > maxBytes {
 			break
 		}
-		if o.worker == queue[0].worker {
-			size += len(o.value)
-			if i != n { // keep the order of the others
-				copy(queue[n+1:i+1], queue[n:i])
-				queue[n] = o
-			}
-			n++
+		if o.token != queue[0].token {
+			continue
 		}
+		if _, twice := t.ids[o.id]; twice {
+			continue
+		}
+		t.ids[o.id] = struct{}{}
+		size += len(o.value)
+		if i != n { // keep the order of the others
+			copy(queue[n+1:i+1], queue[n:i])
+			queue[n] = o
+		}
+		n++
 	}
 	return n
 }
@@ -188,12 +195,12 @@ func (t *hotBatch) refuse(refused []any) {
 func (t *hotBatch) run() (any, error) {
 	clear(t.args)
 	t.args = t.args[:0]
-	w := t.order[0].worker
-	if w == nil {
+	token := t.order[0].token
+	if token == "" {
 		t.gatherQueued()
 		return t.p.run(t.p.b.ctx, enqueueScript, t.args...)
 	}
-	t.gatherOwned(w)
+	t.gatherOwned(token)
 	return t.p.run(t.p.b.ctx, commitScript, t.args...)
 }
 
@@ -214,7 +221,7 @@ func (t *hotBatch) gatherQueued() {
 }
 
 // gatherOwned orders the ops as commit.lua wants them: starts, keeps, and finishes by how long they are kept.
-func (t *hotBatch) gatherOwned(w *worker) {
+func (t *hotBatch) gatherOwned(token string) {
 	slices.SortStableFunc(t.order, func(x, y *op) int {
 		if c := rank(x) - rank(y); c != 0 || x.kind != kindFinish {
 			return c
@@ -227,7 +234,7 @@ func (t *hotBatch) gatherOwned(w *worker) {
 	}
 	lines := count[0] + count[1]
 	t.tell(t.order[lines:])
-	t.args = append(t.args, &w.token, count[0], count[1], count[2], 0, len(t.told))
+	t.args = append(t.args, token, count[0], count[1], count[2], 0, len(t.told))
 	for _, o := range t.order[:count[0]] {
 		t.args = append(t.args, &o.id, &o.value)
 	}

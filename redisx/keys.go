@@ -16,13 +16,19 @@ func configKey(namespace string) string { return namespace + ":config" }
 // Keys gives the names of all keys that can hold something of a saga, for people who look: its result, its mailbox, and the keys
 // that it shares with other sagas, in which it is a field or a member. The key of an owner's set ends in "*": any worker may own it.
 //
+// partitions is Options.Partitions, if it is not 1.
+//
 // What a finished saga costs until Transition.Keep has passed: about 350 bytes with an ID of 36 bytes and an outcome of 64;
 // then nothing.
-func Keys(namespace, id string) []string {
+func Keys(namespace, id string, partitions ...int) []string {
 	if namespace == "" {
 		namespace = defaultNamespace
 	}
-	prefix := partitionPrefix(namespace, 0)
+	count := 1
+	if len(partitions) > 0 {
+		count = max(1, partitions[0])
+	}
+	prefix := partitionPrefix(namespace, partitionOf(id, count))
 	return []string{
 		prefix + "r:" + id,  // result
 		prefix + "in:" + id, // mailbox

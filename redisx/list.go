@@ -32,7 +32,7 @@ func (b *Broker) walk(ctx context.Context, f broker.Filter, yield func(broker.Sn
 	if err := b.usable(ctx); err != nil {
 		return err
 	}
-	ids, err := ask(ctx, b, func(ctx context.Context) ([]string, error) { return b.part.ids(ctx, f) })
+	ids, err := ask(ctx, b, func(ctx context.Context) ([]string, error) { return b.ids(ctx, f) })
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func (b *Broker) walk(ctx context.Context, f broker.Filter, yield func(broker.Sn
 		if err := b.usable(ctx); err != nil {
 			return err
 		}
-		shots, err := ask(ctx, b, func(ctx context.Context) ([]*broker.Snapshot, error) { return b.part.look(ctx, chunk, false) })
+		shots, err := ask(ctx, b, func(ctx context.Context) ([]*broker.Snapshot, error) { return b.look(ctx, chunk) })
 		if err != nil {
 			return err
 		}
@@ -57,7 +57,40 @@ func matches(f broker.Filter, state broker.State, flow string) bool {
 	return (f.State == 0 || f.State == state) && (f.Flow == "" || f.Flow == flow)
 }
 
+// look reads sagas of all partitions, in the order of their IDs.
+func (b *Broker) look(ctx context.Context, ids []string) ([]*broker.Snapshot, error) {
+	found := make(map[string]*broker.Snapshot, len(ids))
+	for p, own := range b.byPartition(ids) {
+		shots, err := p.look(ctx, own, false)
+		if err != nil {
+			return nil, err
+		}
+		for i, id := range own {
+			found[id] = shots[i]
+		}
+	}
+	shots := make([]*broker.Snapshot, len(ids))
+	for i, id := range ids {
+		shots[i] = found[id]
+	}
+	return shots, nil
+}
+
 // ids gives the IDs that f may select, in order.
+func (b *Broker) ids(ctx context.Context, f broker.Filter) ([]string, error) {
+	var ids []string
+	for _, p := range b.parts {
+		found, err := p.ids(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, found...)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), nil
+}
+
+// ids gives the IDs that f may select, in any order, some of them twice.
 func (p *partition) ids(ctx context.Context, f broker.Filter) ([]string, error) {
 	var ids []string
 	if f.State != broker.Finished {
@@ -81,8 +114,7 @@ func (p *partition) ids(ctx context.Context, f broker.Filter) ([]string, error) 
 		}
 		ids = append(ids, results...)
 	}
-	slices.Sort(ids)
-	return slices.Compact(ids), nil
+	return ids, nil
 }
 
 // results gives the IDs of finished sagas after one.
@@ -137,7 +169,29 @@ func (b *Broker) stats(ctx context.Context) (broker.Stats, error) {
 	if err := b.usable(ctx); err != nil {
 		return broker.Stats{}, err
 	}
-	v, err := ask(ctx, b, func(ctx context.Context) ([]any, error) { return b.part.list(ctx, 8, countScript) })
+	return ask(ctx, b, func(ctx context.Context) (broker.Stats, error) {
+		var all broker.Stats
+		for _, p := range b.parts {
+			stats, err := p.stats(ctx)
+			if err != nil {
+				return all, err
+			}
+			all = sum(all, stats)
+		}
+		return all, nil
+	})
+}
+
+func sum(x, y broker.Stats) broker.Stats {
+	return broker.Stats{
+		Ready: x.Ready + y.Ready, Owned: x.Owned + y.Owned, Parked: x.Parked + y.Parked, Held: x.Held + y.Held,
+		Buried: x.Buried + y.Buried, Finished: x.Finished + y.Finished, Stranded: x.Stranded + y.Stranded,
+		Workers: max(x.Workers, y.Workers), Oldest: max(x.Oldest, y.Oldest),
+	}
+}
+
+func (p *partition) stats(ctx context.Context) (broker.Stats, error) {
+	v, err := p.list(ctx, 8, countScript)
 	if err != nil {
 		return broker.Stats{}, err
 	}

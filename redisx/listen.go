@@ -1,6 +1,7 @@
 package redisx
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -50,20 +51,10 @@ func (b *Broker) hear() {
 
 // missed looks for what was not heard while there was no connection.
 func (b *Broker) missed() {
-	for _, w := range b.living() {
-		w.inbox.stir(true, true)
+	for _, w := range b.workers() {
+		w.inbox.stirAll()
 	}
 	b.watches.lookAll()
-}
-
-func (b *Broker) living() []*worker {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	living := make([]*worker, 0, len(b.workers))
-	for _, w := range b.workers { // in random order: nobody is always first
-		living = append(living, w)
-	}
-	return living
 }
 
 func (b *Broker) heard(bell bool, message string) {
@@ -71,23 +62,25 @@ func (b *Broker) heard(bell bool, message string) {
 	case bell:
 		b.wakeFor(message)
 	case strings.HasPrefix(message, "M"):
-		b.mu.Lock()
-		w := b.workers[message[1:]]
-		b.mu.Unlock()
-		if w != nil {
-			w.inbox.stir(true, false)
+		if s := b.seat(message[1:]); s != nil {
+			s.w.inbox.stir(s.p.number, true, false)
 		}
 	default:
 		b.news(message)
 	}
 }
 
-// wakeFor wakes the workers that serve one of the lanes.
-func (b *Broker) wakeFor(lanes string) {
-	for _, w := range b.living() {
+// wakeFor wakes the workers that serve one of the lanes, after the number of their partition.
+func (b *Broker) wakeFor(message string) {
+	number, lanes, _ := strings.Cut(message, "\n")
+	partition, err := strconv.Atoi(number)
+	if err != nil || partition < 0 || partition >= len(b.parts) {
+		return
+	}
+	for _, w := range b.workers() {
 		for lane := range strings.SplitSeq(lanes, "\n") {
 			if w.serves(lane) {
-				w.inbox.stir(false, true)
+				w.inbox.stir(partition, false, true)
 				break
 			}
 		}

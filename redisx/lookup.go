@@ -16,7 +16,7 @@ func (b *Broker) Lookup(ctx context.Context, id string, journal bool) (broker.Sn
 		return broker.Snapshot{}, failed("look up", id, err)
 	}
 	shots, err := ask(ctx, b, func(ctx context.Context) ([]*broker.Snapshot, error) {
-		return b.part.look(ctx, []string{id}, journal)
+		return b.partition(id).look(ctx, []string{id}, journal)
 	})
 	switch {
 	case err != nil:

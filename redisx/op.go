@@ -13,11 +13,11 @@ import (
 
 // op is an operation on a saga, which goes with a batch. It keeps copies of what the caller passed.
 type op struct {
-	buf    []byte // for apply.lua
-	refs   []ref
-	hotOp          // for the scripts of hot batches
-	worker *worker // or nil
-	done   chan struct{}
+	buf   []byte // for apply.lua
+	refs  []ref
+	hotOp        // for the scripts of hot batches
+	token string // of a seat, or nothing
+	done  chan struct{}
 
 	code    byte // what the script says of it; 0: the usual
 	details any
@@ -61,17 +61,17 @@ var ops = sync.Pool{New: func() any { return &op{done: make(chan struct{}, 1)} }
 // maxReused bounds the memory that an op keeps for the next.
 const maxReused = 16 << 10
 
-func newOp(kind byte, id string, w *worker) *op {
+func newOp(kind byte, id, token string) *op {
 	o := ops.Get().(*op)
 	o.buf = append(o.buf[:0], 0, 0, 0, 0, kind, 0, 0, 0)
 	o.refs = append(o.refs[:0], ref{idAt, id})
-	o.worker = w
+	o.token = token
 	return o
 }
 
 // release gives o back. Nobody else may know it.
 func (o *op) release() {
-	o.worker, o.hotOp, o.code, o.details, o.err = nil, hotOp{}, 0, nil, nil
+	o.token, o.hotOp, o.code, o.details, o.err = "", hotOp{}, 0, nil, nil
 	clear(o.refs)
 	if cap(o.buf) <= maxReused {
 		ops.Put(o)

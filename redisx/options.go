@@ -11,12 +11,17 @@ import (
 type Options struct {
 	// Namespace begins the name of every key and channel, "skald" by default. It may not contain any of {}*?[]\.
 	Namespace string
-	// Backlog makes Start answer broker.ErrOverload while so many sagas are ready and wait for a worker. Sagas that a worker
+	// Partitions is over how many partitions sagas are spread, 1 by default and at most 1024. A saga, and those that it starts, are in
+	// the partition that the hash of their root's ID names, whose keys are on one node. One is right for a single server; a cluster wants several for each
+	// node that it may once have, say 16 to 64. It is fixed when the namespace is first used: a broker with another number
+	// refuses to work, with ErrNamespace.
+	Partitions int
+	// Backlog makes Start answer broker.ErrOverload while so many sagas are ready, and wait for a worker, in the partition of the new one. Sagas that a worker
 	// owns at once, and those that another saga starts, are stored nevertheless. 0: no limit.
 	Backlog int
 	// EarlyFor is how long mail waits for the start of its saga, 24 hours after the last event by default.
 	EarlyFor time.Duration
-	// EarlyMail is how many such events are kept, 65,536 by default. Beyond that Deliver answers broker.ErrOverload; what another
+	// EarlyMail is how many such events are kept in each partition, 65,536 by default. Beyond that Deliver answers broker.ErrOverload; what another
 	// saga sends is kept nevertheless.
 	EarlyMail int
 	// ReadBack is how old a watch is when the broker looks for the first time whether the news of it was lost, 1 s by default;
@@ -29,12 +34,15 @@ const (
 	defaultEarlyFor  = 24 * time.Hour
 	defaultEarlyMail = 65_536
 	defaultReadBack  = time.Second
+	maxPartitions    = 1024
 )
 
 func (o Options) check() error {
 	switch {
 	case strings.ContainsAny(o.Namespace, `{}*?[]\`):
 		return fmt.Errorf("redisx: Options.Namespace is %q: it may not contain any of {}*?[]\\", o.Namespace)
+	case o.Partitions < 0 || o.Partitions > maxPartitions:
+		return fmt.Errorf("redisx: Options.Partitions is %d: there are 1 to %d", o.Partitions, maxPartitions)
 	case o.Backlog < 0 || o.EarlyMail < 0:
 		return fmt.Errorf("redisx: Options.Backlog is %d and EarlyMail %d: a limit is not negative", o.Backlog, o.EarlyMail)
 	case o.EarlyFor < 0 || o.ReadBack < 0:
@@ -45,6 +53,7 @@ func (o Options) check() error {
 
 func (o Options) withDefaults() Options {
 	o.Namespace = cmp.Or(o.Namespace, defaultNamespace)
+	o.Partitions = cmp.Or(o.Partitions, 1)
 	o.EarlyFor = max(cmp.Or(o.EarlyFor, defaultEarlyFor), time.Millisecond)
 	o.EarlyMail = cmp.Or(o.EarlyMail, defaultEarlyMail)
 	o.ReadBack = cmp.Or(o.ReadBack, defaultReadBack)

@@ -23,7 +23,7 @@ type partition struct {
 func newPartition(b *Broker, number int) *partition {
 	prefix := partitionPrefix(b.opts.Namespace, number)
 	p := &partition{b: b, number: number, prefix: prefix, keys: []string{prefix + "w"}}
-	p.hot = newWriter(b, func() sender { return &hotBatch{p: p} })
+	p.hot = newWriter(b, func() sender { return &hotBatch{p: p, ids: make(map[string]struct{})} })
 	p.cold = newWriter(b, func() sender { return &coldBatch{p: p, numbers: make(map[string]int)} })
 	return p
 }
@@ -31,6 +31,16 @@ func newPartition(b *Broker, number int) *partition {
 // partition gives the partition of a saga: that of its root, so that a saga and those that it starts are together.
 func (b *Broker) partition(id string) *partition {
 	return b.parts[partitionOf(id, len(b.parts))]
+}
+
+// byPartition groups IDs by their partitions.
+func (b *Broker) byPartition(ids []string) map[*partition][]string {
+	groups := make(map[*partition][]string)
+	for _, id := range ids {
+		p := b.partition(id)
+		groups[p] = append(groups[p], id)
+	}
+	return groups
 }
 
 func partitionOf(id string, partitions int) int {
@@ -52,8 +62,8 @@ func (p *partition) now() uint64 {
 }
 
 // write sends h with the next hot batch, and tells whether it has to go through apply.lua instead.
-func (p *partition) write(ctx context.Context, w *worker, h hotOp) (cold bool, err error) {
-	o := newHot(w, h)
+func (p *partition) write(ctx context.Context, token string, h hotOp) (cold bool, err error) {
+	o := newHot(token, h)
 	if err := p.do(ctx, p.hot, o); err != nil {
 		return false, err
 	}

@@ -17,6 +17,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -32,7 +33,6 @@ type Broker struct {
 	client  redis.UniversalClient
 	opts    Options
 	node    string // names this broker among all that use the namespace
-	part    *partition
 	parts   []*partition
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
@@ -44,7 +44,7 @@ type Broker struct {
 	mu        sync.Mutex
 	closed    bool
 	listening bool
-	workers   map[string]*worker
+	seats     map[string]*seat // that are taken, by token
 }
 
 // The lengths of names; a worker's begins with that of its node.
@@ -61,10 +61,11 @@ func New(client redis.UniversalClient, opts Options) *Broker {
 	if err := opts.check(); err != nil {
 		panic(err.Error())
 	}
-	b := &Broker{client: client, opts: opts.withDefaults(), node: randomName(nodeLength), workers: make(map[string]*worker)}
+	b := &Broker{client: client, opts: opts.withDefaults(), node: randomName(nodeLength), seats: make(map[string]*seat)}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
-	b.parts = []*partition{newPartition(b, 0)}
-	b.part = b.parts[0]
+	for n := range b.opts.Partitions {
+		b.parts = append(b.parts, newPartition(b, n))
+	}
 	b.watches.open(b)
 	b.chores.kicked = make(chan struct{}, 1)
 	return b
@@ -74,25 +75,57 @@ func New(client redis.UniversalClient, opts Options) *Broker {
 func (b *Broker) Close() error {
 	b.mu.Lock()
 	b.closed = true
-	workers := b.workers
-	b.workers = make(map[string]*worker)
 	b.mu.Unlock()
 	b.cancel()
-	for _, w := range workers {
+	for _, w := range b.workers() {
 		w.die(broker.ErrClosed)
 	}
 	b.group.Wait()
 	return nil
 }
 
-// spawn runs f on a goroutine that Close waits for. After Close it does nothing.
-func (b *Broker) spawn(f func()) {
+// spawn runs f on a goroutine that Close waits for. After Close it does nothing, and says false.
+func (b *Broker) spawn(f func()) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed {
-		return
+	if !b.closed {
+		b.group.Go(f)
 	}
-	b.group.Go(f)
+	return !b.closed
+}
+
+// enlist notes who took a seat under token.
+func (b *Broker) enlist(token string, s *seat) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.seats[token] = s
+}
+
+// strike forgets a seat.
+func (b *Broker) strike(token string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.seats, token)
+}
+
+// seat gives who took a seat under token, or nil.
+func (b *Broker) seat(token string) *seat {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.seats[token]
+}
+
+// workers gives the workers that have a seat, in random order, so that nobody is always first.
+func (b *Broker) workers() []*worker {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var workers []*worker
+	for _, s := range b.seats {
+		if !slices.Contains(workers, s.w) {
+			workers = append(workers, s.w)
+		}
+	}
+	return workers
 }
 
 // usable says why a call cannot begin. The first call looks whether the server will do.

@@ -32,10 +32,12 @@ func (b *Broker) start(ctx context.Context, s broker.Start) (broker.Started, err
 	if by != nil && by.status() != nil {
 		by = nil
 	}
-	if by == nil {
-		return b.startQueued(ctx, s)
+	if by != nil {
+		if seat := by.seat(s.ID); seat.holds() {
+			return b.startOwned(ctx, s, seat)
+		}
 	}
-	return b.startOwned(ctx, s, by)
+	return b.startQueued(ctx, s)
 }
 
 // member gives the worker behind w, or nil for nil.
@@ -54,13 +56,13 @@ func (b *Broker) member(w broker.Worker) (*worker, error) {
 func (b *Broker) startQueued(ctx context.Context, s broker.Start) (broker.Started, error) {
 	b.watches.expect(s.ID)
 	p := b.partition(s.ID)
-	if line, lane := p.startLine(s, nil); line != "" && b.opts.Backlog == 0 {
-		cold, err := p.write(ctx, nil, hotOp{kind: kindStart, id: s.ID, value: line, lane: lane})
+	if line, lane := p.startLine(s, ""); line != "" && b.opts.Backlog == 0 {
+		cold, err := p.write(ctx, "", hotOp{kind: kindStart, id: s.ID, value: line, lane: lane})
 		if err != nil || !cold {
 			return broker.Started{State: broker.Ready}, err
 		}
 	}
-	o := newOp(kindStart, s.ID, nil)
+	o := newOp(kindStart, s.ID, "")
 	o.saga(s, b.node)
 	if err := p.do(ctx, p.cold, o); err != nil {
 		return broker.Started{}, err
@@ -71,19 +73,20 @@ func (b *Broker) startQueued(ctx context.Context, s broker.Start) (broker.Starte
 	}
 	b.watches.forget(s.ID)
 	if o.code == saysExisted {
-		return existed(o, s, nil)
+		return existed(o, s, nil, "")
 	}
 	return broker.Started{}, says(o.code)
 }
 
 // startOwned starts a saga that by owns. Until the answer is there, by does not take the saga for one whose handing out was lost.
-func (b *Broker) startOwned(ctx context.Context, s broker.Start, by *worker) (broker.Started, error) {
-	p := b.partition(s.ID)
-	o := newOp(kindStart, s.ID, by)
+func (b *Broker) startOwned(ctx context.Context, s broker.Start, by *seat) (broker.Started, error) {
+	token, _ := by.name()
+	p, w := by.p, by.w
+	o := newOp(kindStart, s.ID, token)
 	o.saga(s, b.node)
-	by.begin(s.ID, string(o.buf[opHeader+2:len(o.buf)-4-len(s.Record)]))
-	if line, _ := p.startLine(s, by); line != "" {
-		cold, err := p.write(ctx, by, hotOp{kind: kindStart, id: s.ID, value: line})
+	w.begin(p, s.ID, string(o.buf[opHeader+2:len(o.buf)-4-len(s.Record)]))
+	if line, _ := p.startLine(s, token); line != "" {
+		cold, err := p.write(ctx, token, hotOp{kind: kindStart, id: s.ID, value: line})
 		switch {
 		case err == nil && !cold:
 			o.release()
@@ -107,30 +110,47 @@ func (b *Broker) startOwned(ctx context.Context, s broker.Start, by *worker) (br
 		}
 		return by.started(s.ID, hotLine{}, mail)
 	case saysExisted:
-		return existed(o, s, by)
+		return existed(o, s, by, token)
 	case saysQueued:
 		by.abandon(s.ID)
-		by.mourn(broker.ErrFenced)
+		by.mourn(token, broker.ErrFenced)
 		return broker.Started{State: broker.Ready}, nil
 	}
 	by.abandon(s.ID)
 	return broker.Started{}, says(o.code)
 }
 
-// started answers a start after which w owns the saga, unless Receive has handed it out already.
-func (w *worker) started(id string, line hotLine, mail []numbered) (broker.Started, error) {
-	if !w.hand(id, line, mail) {
-		w.abandon(id)
+// holds tells whether sagas may be started as owned by the seat.
+func (s *seat) holds() bool {
+	_, taken := s.name()
+	return taken && s.w.status() == nil
+}
+
+// started answers a start after which the seat owns the saga, unless Receive has handed it out already.
+func (s *seat) started(id string, line hotLine, mail []numbered) (broker.Started, error) {
+	if !s.w.hand(id, line, mail) {
+		s.abandon(id)
 		return broker.Started{Existed: true, State: broker.Owned}, nil
 	}
 	return broker.Started{Owned: true, State: broker.Owned, Mail: events(mail)}, nil
 }
 
+// abandon ends a start without knowing what came of it: if the seat owns the saga without knowing, it has to be read back.
+func (s *seat) abandon(id string) {
+	if !s.w.holdings.end(id) {
+		s.w.inbox.suspect(s.p.number)
+	}
+}
+
 // existed answers a start for a saga that exists.
-func existed(o *op, s broker.Start, by *worker) (broker.Started, error) {
+func existed(o *op, s broker.Start, by *seat, token string) (broker.Started, error) {
 	l, _, err := parseLine(text(o.details))
 	if by != nil {
-		by.met(s.ID, l.owner == by.token)
+		if l.owner == token {
+			by.abandon(s.ID)
+		} else {
+			by.w.holdings.end(s.ID)
+		}
 	}
 	switch {
 	case err != nil:

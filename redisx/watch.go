@@ -215,20 +215,26 @@ func (x *watches) read(ids []string) {
 	if x.b.ready.check(x.b.ctx, x.b) != nil {
 		return
 	}
-	shots, err := x.b.part.look(x.b.ctx, ids, false)
-	if err != nil {
-		return
-	}
-	for i, s := range shots {
-		if s == nil || s.State < broker.Held {
+	for p, own := range x.b.byPartition(ids) {
+		shots, err := p.look(x.b.ctx, own, false)
+		if err != nil {
 			continue
 		}
-		x.mu.Lock()
-		told := x.byID[ids[i]]
-		delete(x.byID, ids[i])
-		x.mu.Unlock()
-		for _, w := range told {
-			w.fn(*s)
+		for i, s := range shots {
+			if s != nil && s.State >= broker.Held {
+				x.tell(own[i], *s)
+			}
 		}
+	}
+}
+
+// tell tells the watchers of id how it has ended.
+func (x *watches) tell(id string, s broker.Snapshot) {
+	x.mu.Lock()
+	told := x.byID[id]
+	delete(x.byID, id)
+	x.mu.Unlock()
+	for _, w := range told {
+		w.fn(s)
 	}
 }

@@ -6,40 +6,32 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/skald-go/skald/broker"
 )
 
 var errLease = errors.New("the lease must be at least 10 ms")
 
-// worker is a membership.
+// worker is a membership: a seat in each partition.
 type worker struct {
 	b      *Broker
 	member broker.Member
+	said   []byte   // its profile
 	flows  []string // that it serves, as the scripts name them
-	token  string
-	ended  context.Context // when it is fenced or has left, or the broker is closed
-	end    context.CancelCauseFunc
-	expiry *time.Timer // without a good sign of life until then, the worker takes itself for dead
+	seats  []*seat
+	holdings
+	inbox inbox
+	ended context.Context // when it is dead or has left, or the broker is closed
+	end   context.CancelCauseFunc
 
-	mu      sync.Mutex
-	sagas   map[string]holding
-	inbox   inbox
-	leaving bool
-	silent  bool // gives no more signs of life: for tests
-}
-
-// holding is a saga that the worker owns, or may own when an answer comes.
-type holding struct {
-	head   string
-	line   hotLine
-	starts int    // starts under way
-	handed bool   // the engine knows that it owns the saga
-	told   uint64 // the last event that the engine knows
-	since  time.Time
+	leaving atomic.Bool
+	silent  atomic.Bool // gives no more signs of life: for tests
+	once    sync.Once
 }
 
 // profile is what a worker says of itself to others.
@@ -49,7 +41,11 @@ type profile struct {
 	Flows []string
 }
 
-const minLease = 10 * time.Millisecond
+const (
+	minLease  = 10 * time.Millisecond
+	abreast   = 16 // partitions that are asked at the same time
+	joinGrace = 30 * time.Second
+)
 
 // Join implements broker.Broker.
 func (b *Broker) Join(ctx context.Context, m broker.Member) (broker.Worker, error) {
@@ -67,44 +63,75 @@ func (b *Broker) join(ctx context.Context, m broker.Member) (*worker, error) {
 	if m.Lease < minLease {
 		return nil, errLease
 	}
+	w, err := b.newWorker(m)
+	if err != nil {
+		return nil, err
+	}
+	_, err = ask(ctx, b, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, w.each(func(s *seat) error { return s.take(ctx, w.said) })
+	})
+	if err != nil {
+		w.die(err)
+		return nil, err
+	}
+	b.listen()
+	b.chores.begin(b)
+	if !b.spawn(w.beat) {
+		w.die(broker.ErrClosed)
+		return nil, broker.ErrClosed
+	}
+	return w, nil
+}
+
+func (b *Broker) newWorker(m broker.Member) (*worker, error) {
 	m.Flows = slices.Clone(m.Flows)
-	w := &worker{b: b, member: m, token: b.node + randomName(workerLength-nodeLength), sagas: make(map[string]holding)}
+	w := &worker{b: b, member: m}
 	for _, s := range m.Flows {
 		w.flows = append(w.flows, string(appendServed(nil, s)))
 	}
-	w.inbox.open()
 	said, err := msgpack.Marshal(profile{m.Name, m.Build, w.flows})
 	if err != nil {
 		return nil, err
 	}
-	begun := time.Now()
-	_, err = ask(ctx, b, func(ctx context.Context) (any, error) {
-		return b.part.run(ctx, joinScript, w.token, said, m.Lease.Milliseconds())
-	})
-	if err != nil {
-		return nil, err
+	w.said = said
+	for _, p := range b.parts {
+		w.seats = append(w.seats, &seat{w: w, p: p})
 	}
+	w.holdings.open(len(b.parts))
+	w.inbox.open(len(b.parts))
 	w.ended, w.end = context.WithCancelCause(context.Background())
-	w.expiry = time.AfterFunc(time.Until(begun.Add(w.trust())), func() { w.die(broker.ErrFenced) })
-	return w, b.enlist(w)
+	return w, nil
 }
 
-// enlist starts what a worker needs.
-func (b *Broker) enlist(w *worker) error {
-	b.mu.Lock()
-	closed := b.closed
-	if !closed {
-		b.workers[w.token] = w
+// each calls f for all seats, several at the same time, and gives the first error.
+func (w *worker) each(f func(*seat) error) error {
+	if len(w.seats) == 1 {
+		return f(w.seats[0])
 	}
-	b.mu.Unlock()
-	if closed {
-		w.die(broker.ErrClosed)
-		return broker.ErrClosed
+	var group errgroup.Group
+	group.SetLimit(abreast)
+	for _, s := range w.seats {
+		group.Go(func() error { return f(s) })
 	}
-	b.listen()
-	b.chores.begin(b)
-	b.spawn(w.beat)
-	return nil
+	return group.Wait()
+}
+
+// seat gives the seat in the partition of a saga.
+func (w *worker) seat(id string) *seat {
+	return w.seats[partitionOf(id, len(w.seats))]
+}
+
+// seated tells whether any seat is taken.
+func (w *worker) seated() bool {
+	return slices.ContainsFunc(w.seats, func(s *seat) bool {
+		_, taken := s.name()
+		return taken
+	})
+}
+
+// forfeit tells the engine that the sagas of a partition belong to others.
+func (w *worker) forfeit(p *partition) {
+	w.inbox.lost(w.holdings.lose(p, time.Now(), nil))
 }
 
 // trust is for how long after a sign of life the worker believes that it lives: its lease less a margin.
@@ -120,18 +147,16 @@ func (w *worker) pace() time.Duration {
 // die ends the worker's calls with err.
 func (w *worker) die(err error) {
 	w.end(err)
-	w.expiry.Stop()
-	w.b.mu.Lock()
-	delete(w.b.workers, w.token)
-	w.b.mu.Unlock()
-}
-
-// mourn ends the worker if err says that it is dead, unless it is about to leave. It gives err.
-func (w *worker) mourn(err error) error {
-	if errors.Is(err, broker.ErrFenced) && w.status() == nil {
-		w.die(broker.ErrFenced)
+	for _, s := range w.seats {
+		s.mu.Lock()
+		s.taken = false
+		if s.expiry != nil {
+			s.expiry.Stop()
+		}
+		token := s.token
+		s.mu.Unlock()
+		w.b.strike(token)
 	}
-	return err
 }
 
 // status says why w can do nothing any longer.
@@ -139,9 +164,7 @@ func (w *worker) status() error {
 	if w.ended.Err() != nil {
 		return context.Cause(w.ended)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.leaving {
+	if w.leaving.Load() {
 		return broker.ErrFenced
 	}
 	return nil
@@ -175,17 +198,10 @@ func (w *worker) leave(ctx context.Context) error {
 		}
 		return cause
 	}
-	w.mu.Lock()
-	w.leaving = true
-	w.mu.Unlock()
+	w.leaving.Store(true)
 	w.inbox.ring()
 	_, err := ask(ctx, w.b, func(ctx context.Context) (struct{}, error) {
-		for {
-			more, _, err := w.b.part.sweep(ctx, w.token)
-			if err != nil || !more {
-				return struct{}{}, err
-			}
-		}
+		return struct{}{}, w.each(func(s *seat) error { return s.leave(ctx) })
 	})
 	if err == nil {
 		w.die(errLeft)
@@ -193,11 +209,21 @@ func (w *worker) leave(ctx context.Context) error {
 	return err
 }
 
+// leave gives the seat's sagas back.
+func (s *seat) leave(ctx context.Context) error {
+	token, _ := s.name()
+	for {
+		more, _, err := s.p.sweep(ctx, token)
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
 // beat gives signs of life until the worker ends, and now and then lets it look for news.
 func (w *worker) beat() {
 	tick := time.NewTicker(w.pace())
 	defer tick.Stop()
-	unequal := false
 	for {
 		select {
 		case <-tick.C:
@@ -206,137 +232,23 @@ func (w *worker) beat() {
 		case <-w.b.ctx.Done():
 			return
 		}
-		if w.quiet() {
+		if w.leaving.Load() || w.silent.Load() {
 			continue
 		}
-		begun := time.Now()
-		owned, err := w.b.part.run(w.b.ctx, beatScript, w.token, w.member.Lease.Milliseconds())
-		switch {
-		case errors.Is(err, broker.ErrFenced):
-			w.mourn(err)
-		case err == nil:
-			w.expiry.Reset(time.Until(begun.Add(w.trust())))
-			was := unequal
-			unequal = number(owned) != int64(w.count())
-			if was && unequal {
-				w.inbox.suspect()
-			}
+		_ = w.each(func(s *seat) error {
+			s.beat(w.said)
+			return nil
+		})
+		w.inbox.stirAll()
+	}
+}
+
+// trouble says what is wrong with the worker's seats.
+func (w *worker) trouble() (errs []error) {
+	for _, s := range w.seats {
+		if err := s.trouble(); err != nil {
+			errs = append(errs, err)
 		}
-		w.inbox.stir(true, true)
 	}
-}
-
-func (w *worker) quiet() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.leaving || w.silent
-}
-
-func (w *worker) count() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.sagas)
-}
-
-// begin notes that a start is under way after which the worker owns id.
-func (w *worker) begin(id, head string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	h := w.sagas[id]
-	h.starts++
-	if h.head == "" {
-		h.head, h.since = head, time.Now()
-	}
-	w.sagas[id] = h
-}
-
-// hand notes that the engine is told that it owns id, unless it knows.
-func (w *worker) hand(id string, line hotLine, mail []numbered) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	h, ok := w.sagas[id]
-	if !ok || h.handed {
-		return false
-	}
-	h.starts--
-	h.handed, h.line, h.told = true, line, last(mail)
-	w.sagas[id] = h
-	return true
-}
-
-// adopt is hand for a saga that was received.
-func (w *worker) adopt(id, head, line string, mail []numbered) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	h := w.sagas[id]
-	if h.handed {
-		return false
-	}
-	h.head, h.line, h.handed, h.told, h.since = head, newHotLine(line), true, last(mail), time.Now()
-	w.sagas[id] = h
-	return true
-}
-
-// abandon ends a start without knowing what came of it.
-func (w *worker) abandon(id string) {
-	w.met(id, true)
-}
-
-// met ends a start that found another saga; if that is owned by w without w knowing, it has to be read back.
-func (w *worker) met(id string, owned bool) {
-	w.mu.Lock()
-	h := w.sagas[id]
-	h.starts--
-	if h.starts <= 0 && !h.handed {
-		delete(w.sagas, id)
-	} else {
-		w.sagas[id] = h
-	}
-	w.mu.Unlock()
-	if owned && !h.handed {
-		w.inbox.suspect()
-	}
-}
-
-// line gives what is known of the line of a saga.
-func (w *worker) line(id string) hotLine {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.sagas[id].line
-}
-
-// wrote notes the line of a saga after a transition, if it is known.
-func (w *worker) wrote(id string, line hotLine) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if h, ok := w.sagas[id]; ok {
-		h.line = line
-		w.sagas[id] = h
-	}
-}
-
-// told notes which mail the engine knows.
-func (w *worker) told(id string, mail []numbered) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if h, ok := w.sagas[id]; ok {
-		h.told = max(h.told, last(mail))
-		w.sagas[id] = h
-	}
-}
-
-// drop forgets a saga, and gives its head.
-func (w *worker) drop(id string) string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	head := w.sagas[id].head
-	delete(w.sagas, id)
-	return head
-}
-
-func last(mail []numbered) uint64 {
-	if len(mail) == 0 {
-		return 0
-	}
-	return mail[len(mail)-1].seq
+	return errs
 }
