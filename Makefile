@@ -11,7 +11,7 @@ RACE        := $(if $(shell command -v $${CC:-gcc} 2>/dev/null),-race)
 MODULES     := $(patsubst %/go.mod,%,$(wildcard */*/go.mod))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-redis quickstart test test-redis lint fmt fuzz bench cover mutants
+.PHONY: help demo demo-redis quickstart test test-redis lint fmt fuzz bench soak-memory cover mutants
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ fuzz: ## run every fuzz target for FUZZTIME (60s)
 
 bench: ## measure sagas in memory and on a Redis that it starts, beside the same work without an engine
 	$(GO) run ./internal/bench
+
+soak-memory: ## measure what sagas take and leave in Redis, with a million of them at rest
+	$(GO) run ./internal/soak
 
 cover: ## print how much of each package the tests reach
 	@scripts/cover

@@ -1,119 +1,66 @@
 package redisx_test
 
 import (
-	"context"
-	"errors"
-	"log/slog"
 	"os"
-	"slices"
-	"sync"
-	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
 
-	"github.com/skald-go/skald/flow"
+	"github.com/skald-go/skald/internal/measure"
 	"github.com/skald-go/skald/internal/redistest"
 	"github.com/skald-go/skald/internal/workload"
-	"github.com/skald-go/skald/redisx"
 )
 
-// BenchmarkSaga runs the workload with 256 callers that wait, and reports what a saga costs; "one" has one caller.
-// SKALD_BENCH_REDIS names a server to be used, which is flushed; without it one is started.
+// BenchmarkSaga runs the workload with 256 callers that wait, and reports what a saga costs; "one" has one caller. It is for profiles; make
+// bench prints the table. SKALD_BENCH_REDIS names a server to be used; without it one is started.
 func BenchmarkSaga(b *testing.B) {
-	b.Run("local", func(b *testing.B) { measure(b, workload.Success, 256, false) })
-	b.Run("remote", func(b *testing.B) { measure(b, workload.Success, 256, true) })
-	b.Run("rollback", func(b *testing.B) { measure(b, workload.Rollback, 256, false) })
-	b.Run("one", func(b *testing.B) { measure(b, workload.Success, 1, false) })
+	b.Run("local", func(b *testing.B) { benchLocal(b, workload.SuccessSaga, 256) })
+	b.Run("remote", benchRemote)
+	b.Run("rollback", func(b *testing.B) { benchLocal(b, workload.RollbackSaga, 256) })
+	b.Run("one", func(b *testing.B) { benchLocal(b, workload.SuccessSaga, 1) })
 }
 
-func measure(b *testing.B, f flow.Flow[workload.Order, workload.Label], callers int, remote bool) {
+func benchPlace(b *testing.B) measure.Place {
 	addr := os.Getenv("SKALD_BENCH_REDIS")
 	if addr == "" {
 		addr = redistest.Start(b).Addr
 	}
-	client := redis.NewClient(&redis.Options{Addr: addr, PoolSize: 64, Protocol: 2, DisableIdentity: true})
-	defer client.Close()
-	client.FlushAll(b.Context())
-	opts := workload.Options()
-	opts.Logger = slog.New(slog.DiscardHandler)
-	opts.Retention = 10 * time.Minute
-	worker := redisx.New(client, redisx.Options{})
-	defer worker.Close()
-	e := flow.NewEngine(worker, opts)
-	e.Serve(f)
-	ctx, cancel := context.WithCancel(workload.WithTrace(context.Background(), "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"))
-	ended := make(chan error, 1)
-	run := e.Run
-	go func() { ended <- run(ctx) }()
-	defer func() {
-		cancel()
-		<-ended
-	}()
-	if remote {
-		starter := redisx.New(client, redisx.Options{})
-		defer starter.Close()
-		e = flow.NewEngine(starter, opts)
-	}
-	callSagas(b, ctx, e, f, callers, 2000)
-	before := readCosts(b, client)
+	return measure.Place{Addr: addr, Keep: 10 * time.Minute}
+}
+
+func benchLocal(b *testing.B, saga workload.Saga, callers int) {
+	site, err := benchPlace(b).Local(b.Context(), saga)
+	require.NoError(b, err)
+	bench(b, site, callers)
+	require.NoError(b, site.Close())
+}
+
+// benchRemote has starter and worker in one process, on connections of their own.
+func benchRemote(b *testing.B) {
+	place := benchPlace(b)
+	worker, err := place.Local(b.Context(), workload.SuccessSaga)
+	require.NoError(b, err)
+	starter := place.Starter(workload.SuccessSaga)
+	bench(b, starter, 256)
+	require.NoError(b, starter.Close())
+	require.NoError(b, worker.Close())
+}
+
+func bench(b *testing.B, site measure.Site, callers int) {
+	ctx := workload.WithTrace(b.Context(), workload.Trace)
+	_, err := measure.Load{Callers: callers, Calls: 2000}.Run(ctx, site.Call)
+	require.NoError(b, err)
 	b.ResetTimer()
-	times := callSagas(b, ctx, e, f, callers, b.N)
+	costs, err := site.Measure(ctx, measure.Load{Callers: callers, Calls: b.N})
 	b.StopTimer()
-	after := readCosts(b, client)
-	slices.Sort(times)
-	n := float64(b.N)
-	b.ReportMetric(n/b.Elapsed().Seconds(), "sagas/s")
-	b.ReportMetric((after.cpu-before.cpu)*1e6/n, "redis-µs/saga")
-	b.ReportMetric((after.commands-before.commands)/n, "commands/saga")
-	b.ReportMetric((after.wire-before.wire)/n, "wire-B/saga")
-	b.ReportMetric((after.memory-before.memory)/n, "kept-B/saga")
-	b.ReportMetric((after.own-before.own)*1e6/n, "client-µs/saga")
-	b.ReportMetric(float64(times[len(times)/2].Microseconds()), "p50-µs")
-	b.ReportMetric(float64(times[len(times)*99/100].Microseconds()), "p99-µs")
-}
-
-func callSagas(b *testing.B, ctx context.Context, e *flow.Engine, f flow.Flow[workload.Order, workload.Label], callers, sagas int) []time.Duration {
-	var left atomic.Int64
-	left.Store(int64(sagas))
-	times := make([]time.Duration, sagas)
-	var group sync.WaitGroup
-	for range callers {
-		group.Go(func() {
-			for i := left.Add(-1); i >= 0; i = left.Add(-1) {
-				begun := time.Now()
-				future, err := f.Start(ctx, e, workload.Input())
-				if err == nil {
-					_, err = future.Await(ctx)
-				}
-				if err != nil && !errors.Is(err, workload.ErrNoCourier) {
-					b.Error(err)
-					return
-				}
-				times[i] = time.Since(begun)
-			}
-		})
-	}
-	group.Wait()
-	return times
-}
-
-// costs are what a server and this process have spent.
-type costs struct{ cpu, commands, wire, memory, own float64 }
-
-func readCosts(b *testing.B, client *redis.Client) costs {
-	b.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return costs{
-		cpu:      infoOf(b, client, "cpu", "used_cpu_user_main_thread") + infoOf(b, client, "cpu", "used_cpu_sys_main_thread"),
-		commands: infoOf(b, client, "stats", "total_commands_processed"),
-		wire:     infoOf(b, client, "stats", "total_net_input_bytes") + infoOf(b, client, "stats", "total_net_output_bytes"),
-		memory:   infoOf(b, client, "memory", "used_memory"),
-		own:      float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9,
-	}
+	require.NoError(b, err)
+	n := float64(costs.Calls)
+	b.ReportMetric(costs.Throughput(), "sagas/s")
+	b.ReportMetric(costs.Per(costs.Server.CPU), "redis-µs/saga")
+	b.ReportMetric(costs.Server.Commands/n, "commands/saga")
+	b.ReportMetric(costs.Server.Bytes/n, "wire-B/saga")
+	b.ReportMetric(costs.Per(costs.Client), "client-µs/saga")
+	b.ReportMetric(float64(costs.Percentile(50).Microseconds()), "p50-µs")
+	b.ReportMetric(float64(costs.Percentile(99).Microseconds()), "p99-µs")
 }

@@ -39,24 +39,8 @@ func (r *redisRow) leave(ctx context.Context, addr string, store measure.Store, 
 	return errors.Join(r.measureLeft(ctx, site, store, sagas), site.Close())
 }
 
-// measureLeft compares the store before and after so many sagas. Some are run first, for what a server sets up once.
 func (r *redisRow) measureLeft(ctx context.Context, site measure.Site, store measure.Store, sagas int) error {
-	empty, err := store.Size(ctx)
-	if err != nil {
-		return err
-	}
-	before, err := r.runAndForget(ctx, site, store, empty, sagas/10+1)
-	if err != nil {
-		return err
-	}
-	after, err := r.runAndForget(ctx, site, store, before, sagas)
+	before, after, err := site.Left(ctx, store, measure.Load{Callers: r.callers, Calls: sagas}, time.Minute)
 	r.left, r.looked = (after.Bytes-before.Bytes)/float64(sagas), true
 	return err
-}
-
-func (r *redisRow) runAndForget(ctx context.Context, site measure.Site, store measure.Store, before measure.Size, sagas int) (measure.Size, error) {
-	if _, err := (measure.Load{Callers: r.callers, Calls: sagas}).Run(ctx, site.Call); err != nil {
-		return measure.Size{}, err
-	}
-	return measure.Forgotten(ctx, site.Broker, store, before, time.Minute)
 }

@@ -69,3 +69,25 @@ func forgotten(ctx context.Context, b broker.Broker, s Store, before Size) (bool
 	now, err := s.Size(ctx)
 	return now.Keys <= before.Keys, err
 }
+
+// Left makes the calls of load, waits until their results are forgotten, and gives the store's size before and after. A tenth as many calls
+// come first, for what servers and clients set up once. If something is left, it is given up after patience.
+func (s Site) Left(ctx context.Context, store Store, load Load, patience time.Duration) (before, after Size, err error) {
+	empty, err := store.Size(ctx)
+	if err != nil {
+		return before, after, err
+	}
+	first := Load{Callers: load.Callers, Calls: load.Calls/10 + 1}
+	if before, err = s.callAndForget(ctx, store, first, empty, patience); err != nil {
+		return before, after, err
+	}
+	after, err = s.callAndForget(ctx, store, load, before, patience)
+	return before, after, err
+}
+
+func (s Site) callAndForget(ctx context.Context, store Store, load Load, before Size, patience time.Duration) (Size, error) {
+	if _, err := load.Run(ctx, s.Call); err != nil {
+		return Size{}, err
+	}
+	return Forgotten(ctx, s.Broker, store, before, patience)
+}

@@ -26,6 +26,7 @@ type Place struct {
 // Site is a place that is ready to run sagas.
 type Site struct {
 	Run
+	Engine *flow.Engine // that sagas are started on
 	Broker broker.Broker
 	Close  func() error
 }
@@ -38,7 +39,7 @@ func (p Place) Local(ctx context.Context, saga workload.Saga) (Site, error) {
 		return Site{}, errors.Join(err, closeBroker())
 	}
 	run := Run{Call: func(ctx context.Context) error { return saga.Call(ctx, e.Engine) }, Server: server}
-	return Site{Run: run, Broker: b, Close: func() error { return errors.Join(e.Stop(), closeBroker()) }}, nil
+	return Site{Run: run, Engine: e.Engine, Broker: b, Close: func() error { return errors.Join(e.Stop(), closeBroker()) }}, nil
 }
 
 // Remote prepares an engine that only starts sagas, and a process that runs them: this program, called with args so that it calls
@@ -48,10 +49,19 @@ func (p Place) Remote(saga workload.Saga, args ...string) (Site, error) {
 	if err != nil {
 		return Site{}, err
 	}
+	site := p.Starter(saga)
+	site.Worker = worker
+	closeStarter := site.Close
+	site.Close = func() error { return errors.Join(closeStarter(), worker.Stop()) }
+	return site, nil
+}
+
+// Starter prepares an engine that only starts sagas.
+func (p Place) Starter(saga workload.Saga) Site {
 	b, server, closeBroker := p.open()
 	e := flow.NewEngine(b, p.options())
-	run := Run{Call: func(ctx context.Context) error { return saga.Call(ctx, e) }, Server: server, Worker: worker}
-	return Site{Run: run, Broker: b, Close: func() error { return errors.Join(closeBroker(), worker.Stop()) }}, nil
+	run := Run{Call: func(ctx context.Context) error { return saga.Call(ctx, e) }, Server: server}
+	return Site{Run: run, Engine: e, Broker: b, Close: closeBroker}
 }
 
 func (p Place) open() (b broker.Broker, server redis.UniversalClient, close func() error) {

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/skald-go/skald/flow"
+	"github.com/skald-go/skald/step"
 )
 
 // Saga is a flow whose sagas can be called without knowing its types.
 type Saga struct {
+	Name string
 	Flow flow.Definition
 	// Call runs a saga, and gives an error unless it ended as it is meant to.
 	Call func(context.Context, *flow.Engine) error
@@ -36,7 +39,7 @@ func Of[I, O any](f flow.Flow[I, O], in I, want error) Saga {
 		}
 		return nil
 	}
-	return Saga{Flow: f, Call: call, Start: start}
+	return Saga{Name: f.Name(), Flow: f, Call: call, Start: start}
 }
 
 // The sagas of the flows of this package, with Input.
@@ -44,4 +47,18 @@ var (
 	SuccessSaga  = Of(Success, Input(), nil)
 	RollbackSaga = Of(Rollback, Input(), ErrNoCourier)
 	TimeoutsSaga = Of(Timeouts, Input(), nil)
+	WaitingSaga  = Of(Waiting, Input(), nil)
 )
+
+// Blocked are sagas whose only step returns when released is closed.
+func Blocked(released <-chan struct{}) Saga {
+	held := func(ctx context.Context, o Order) (Hold, error) {
+		select {
+		case <-released:
+			return reserve(ctx, o)
+		case <-ctx.Done():
+			return Hold{}, ctx.Err()
+		}
+	}
+	return Of(flow.New[Order]("blocked").Then(step.New("reserve", held).Compensate(undo[Order, Hold]).Timeout(time.Hour)), Input(), nil)
+}

@@ -50,6 +50,14 @@ var (
 	Timeouts = order("timeouts", hurried(reserve), hurried(charge), hurried(ship))
 )
 
+// Go lets a saga of Waiting go on, which waits for it after its first step.
+var Go = flow.NewSignal[bool]("go")
+
+// Waiting is parked after its first step until it gets Go.
+var Waiting = flow.New[Order]("waiting").
+	Then(step.New("reserve", reserve).Compensate(undo[Order, Hold])).
+	Wait(Go, func(h Hold, _ bool) Hold { return h })
+
 // do is what a step does.
 type do[I, O any] = func(context.Context, I) (O, error)
 
