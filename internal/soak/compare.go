@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/skald-go/skald/broker"
@@ -46,7 +47,11 @@ func (s settings) compareAt(ctx context.Context, state broker.State, name string
 			return err
 		}
 		defer site.Close()
-		fields = append(fields, &field{resting: resting, site: site})
+		f := &field{resting: resting, site: site}
+		if err := f.warm(ctx); err != nil {
+			return err
+		}
+		fields = append(fields, f)
 	}
 	for _, n := range []int{callers, 1} {
 		if err := s.interleave(ctx, fields, n); err != nil {
@@ -57,22 +62,55 @@ func (s settings) compareAt(ctx context.Context, state broker.State, name string
 	return nil
 }
 
-// interleave runs sagas on one server after the other, and discards the first round.
+// first is how many sagas each server runs before anything is measured: enough for its tables to grow to what they hold afterwards.
+const first = 100_000
+
+// interleave runs sagas on one server after the other.
 func (s settings) interleave(ctx context.Context, fields []*field, callers int) error {
-	for round := range s.rounds + 1 {
+	for _, f := range fields {
+		f.runs = nil
+		if err := f.settle(ctx); err != nil {
+			return err
+		}
+	}
+	for range s.rounds {
 		for _, f := range fields {
 			costs, err := f.site.Measure(ctx, measure.Load{Callers: callers, Length: s.length})
 			if err != nil {
 				return err
 			}
-			if round == 0 {
-				f.runs = nil
-				continue
-			}
 			f.runs = append(f.runs, costs)
 		}
 	}
 	return nil
+}
+
+// warm runs sagas that are not measured.
+func (f *field) warm(ctx context.Context) error {
+	_, err := measure.Load{Callers: callers, Calls: first}.Run(ctx, f.site.Call)
+	return err
+}
+
+// settle waits until the server moves no entries of its tables: one that doubles, at each power of two, makes every command dearer meanwhile.
+func (f *field) settle(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	look := time.NewTicker(200 * time.Millisecond)
+	defer look.Stop()
+	for {
+		stats, err := f.site.Server.Do(ctx, "DEBUG", "HTSTATS", 0).Text()
+		if err != nil {
+			return fmt.Errorf("ask Redis for its tables: %w", err)
+		}
+		if !strings.Contains(stats, "rehashing") {
+			return nil
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait until the tables of Redis have grown: %w", ctx.Err())
+		}
+	}
 }
 
 func printFields(fields []*field, name string, callers int) {
