@@ -14,6 +14,7 @@ local line = read(P .. 'm', ID)
 local dirty, past, out = {}, {}, {}
 local starts, stopped, journal, dropped = {}, {}, {}, {} -- of hashes s and j
 local added, removed = {}, {}                            -- of the sets of owned IDs, by worker
+local outbox = {}                                       -- messages for other partitions
 local told, kept = {}, {}                                -- results by node, finished sagas by when they are forgotten
 
 -- other tells whether any of the IDs that are not in m may have a result or early mail.
@@ -262,6 +263,11 @@ local function send(p)
       local head, record
       head, record, p = parse('>I2c0I4c0', ops, p)
       start(i, 0, head, record, false)
+    elseif kind == 2 then
+      local message, body
+      message, body, p = parse('>I2c0I4c0', ops, p)
+      outbox[#outbox + 1] = message
+      outbox[#outbox + 1] = body
     else
       local ev, body
       ev, body, p = parse('>I2c0I4c0', ops, p)
@@ -347,6 +353,23 @@ local function commit(o, i, w, p)
 end
 
 
+-- relay applies a message from another partition once, unless whoever brings it was stopped on the way: what it says may have
+-- happened long ago.
+local function relay(i, p)
+  local late, message, kind
+  late, message, kind, p = parse('>I6I2c0B', ops, p)
+  if now > late then return 'L' end
+  if call('ZSCORE', P .. 'sn', message) then return end
+  call('ZADD', P .. 'sn', now + SEEN, message)
+  if kind == 1 then
+    local head, record = parse('>I2c0I4c0', ops, p)
+    start(i, 0, head, record, false)
+  else
+    local ev, body = parse('>I2c0I4c0', ops, p)
+    deliver(i, ev, body, false)
+  end
+end
+
 local p, o = 1, 0
 while p <= #ops do
   local size, kind, i, w, body = parse('>I4BI2B', ops, p)
@@ -362,6 +385,9 @@ while p <= #ops do
   elseif kind == 3 then
     local ev, data = parse('>I2c0I4c0', ops, body)
     local code = deliver(i, ev, data, true)
+    if code then say(o, code) end
+  elseif kind == 5 then
+    local code = relay(i, body)
     if code then say(o, code) end
   else
     local rev, ev, data = parse('>I6I2c0I4c0', ops, body)
@@ -385,6 +411,7 @@ end
 many('HSET', P .. 'm', lines)
 many('HSET', P .. 's', starts)
 many('HSET', P .. 'j', journal)
+many('HSET', P .. 'ob', outbox)
 for owner, ids in pairs(added) do many('SADD', P .. 'o:' .. owner, ids) end
 for owner, ids in pairs(removed) do many('SREM', P .. 'o:' .. owner, ids) end
 many('HDEL', P .. 'm', gone)

@@ -14,13 +14,18 @@ type chores struct {
 	kicked chan struct{} // a saga wakes earlier than was known
 
 	mu   sync.Mutex
-	next time.Time // when the next saga wakes, if that is known; zero: it is not
+	next time.Time           // when the next saga wakes, if that is known; zero: it is not
+	away map[*partition]bool // had messages for other partitions when it was swept last
 }
 
 const (
 	sweepEvery = 400 * time.Millisecond
 	tidyEvery  = time.Minute
 )
+
+func (c *chores) open() {
+	c.kicked, c.away = make(chan struct{}, 1), make(map[*partition]bool)
+}
 
 // begin starts the chores, once.
 func (c *chores) begin(b *Broker) {
@@ -103,27 +108,48 @@ func (c *chores) sweepAll(b *Broker) {
 	c.next = time.Time{}
 	c.mu.Unlock()
 	b.each(func(p *partition) {
-		for more := true; more && b.ctx.Err() == nil; {
-			var wake time.Time
-			var err error
-			if more, wake, err = p.sweep(b.ctx, ""); err != nil {
+		for b.ctx.Err() == nil {
+			s, err := p.sweep(b.ctx, "")
+			if err != nil {
 				return
 			}
-			if !more {
-				c.due(wake)
+			if !s.more {
+				c.due(s.wake)
+				c.clear(p, s.away)
+				return
 			}
 		}
 	})
 }
 
-// sweep runs sweep.lua, and tells whether there is more to do and when the next saga wakes, or the zero time.
-func (p *partition) sweep(ctx context.Context, leaving string) (more bool, wake time.Time, err error) {
-	v, err := p.list(ctx, 2, sweepScript, leaving)
+// clear relays what lies in a partition's outbox, if it lay there the last time too: whoever sends a message relays it himself.
+func (c *chores) clear(p *partition, away bool) {
+	c.mu.Lock()
+	before := c.away[p]
+	c.away[p] = away
+	c.mu.Unlock()
+	if away && before {
+		_ = p.relayAll(p.b.ctx)
+	}
+}
+
+// swept is what sweep.lua answers.
+type swept struct {
+	more bool      // there is more to do
+	wake time.Time // when the next saga wakes, or the zero time
+	away bool      // there are messages for other partitions
+	left bool      // the worker that leaves was alive
+}
+
+// sweep runs sweep.lua.
+func (p *partition) sweep(ctx context.Context, leaving string) (s swept, err error) {
+	v, err := p.list(ctx, 4, sweepScript, leaving)
 	if err != nil {
-		return false, wake, err
+		return s, err
 	}
 	if wait := number(v[1]); wait >= 0 {
-		wake = time.Now().Add(time.Duration(wait) * time.Millisecond)
+		s.wake = time.Now().Add(time.Duration(wait) * time.Millisecond)
 	}
-	return number(v[0]) == 1, wake, nil
+	s.more, s.away, s.left = number(v[0]) == 1, number(v[2]) > 0, number(v[3]) == 1
+	return s, nil
 }

@@ -59,7 +59,7 @@ func (s *seat) dead(token string) error {
 func (s *seat) commitCold(ctx context.Context, token string, t broker.Transition) (broker.Ack, error) {
 	w := s.w
 	o := newOp(kindCommit, t.ID, token)
-	o.transition(t, w.member.Build)
+	o.transition(s.p, t, w.member.Build)
 	if err := s.p.do(ctx, s.p.cold, o); err != nil {
 		return broker.Ack{}, err
 	}
@@ -77,6 +77,7 @@ func (s *seat) commitCold(ctx context.Context, token string, t broker.Transition
 		w.drop(t.ID)
 		return broker.Ack{}, says(o.code)
 	}
+	s.p.forward(t.Send)
 	if !ack.Owned {
 		w.followUp(t)
 	}

@@ -17,6 +17,7 @@ local NODE, LANE = HEAD + 32, HEAD + 42
 local NOBODY = string.rep(' ', 16)
 local READY, OWNED, PARKED, HELD, BURIED, FINISHED = 1, 2, 3, 4, 5, 6
 local KEPT, BOX, OUTCOME, INLINE = 1, 2, 4, 8 -- flags: the last transition left it with its owner; it has a mailbox; an outcome
+local SEEN = 60000 -- for how many ms a message from another partition is known to have come
 local ROOM = 1536 -- the bytes that a line may have with record and journal
 
 local call, pack, parse, sub = redis.call, struct.pack, struct.unpack, string.sub

@@ -96,12 +96,13 @@ func (p *partition) ids(ctx context.Context, f broker.Filter) ([]string, error) 
 	if f.State != broker.Finished {
 		err := scan(ctx, func(cursor uint64) *redis.ScanCmd {
 			return p.b.client.HScan(ctx, p.prefix+"m", cursor, "", scanned)
-		}, func(found []string) {
+		}, func(found []string) error {
 			for i := 0; i+1 < len(found); i += 2 {
 				if l, _, err := parseLine(found[i+1]); err == nil && found[i] > f.After && matches(f, l.state, l.served.Flow) {
 					ids = append(ids, found[i])
 				}
 			}
+			return nil
 		})
 		if err != nil {
 			return nil, err
@@ -131,24 +132,27 @@ func (p *partition) results(ctx context.Context, after string) ([]string, error)
 	var ids []string
 	err := scan(ctx, func(cursor uint64) *redis.ScanCmd {
 		return client.Scan(ctx, cursor, escapeGlob(prefix)+"*", scanned)
-	}, func(found []string) {
+	}, func(found []string) error {
 		for _, key := range found {
 			if id := strings.TrimPrefix(key, prefix); id > after {
 				ids = append(ids, id)
 			}
 		}
+		return nil
 	})
 	return ids, err
 }
 
 // scan follows a cursor to its end.
-func scan(ctx context.Context, step func(cursor uint64) *redis.ScanCmd, found func([]string)) error {
+func scan(ctx context.Context, step func(cursor uint64) *redis.ScanCmd, found func([]string) error) error {
 	for cursor := uint64(0); ; {
 		page, next, err := step(cursor).Result()
 		if err != nil {
 			return err
 		}
-		found(page)
+		if err := found(page); err != nil {
+			return err
+		}
 		if cursor = next; cursor == 0 {
 			return ctx.Err()
 		}

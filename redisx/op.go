@@ -36,6 +36,7 @@ const (
 	kindCommit
 	kindDeliver
 	kindResolve
+	kindRelay
 )
 
 const (
@@ -54,6 +55,7 @@ const (
 	saysAck      = 'A'
 	saysSettled  = 'X'
 	saysUnknown  = 'U'
+	saysLate     = 'L'
 )
 
 var ops = sync.Pool{New: func() any { return &op{done: make(chan struct{}, 1)} }}
@@ -115,8 +117,8 @@ const (
 // nobody stands for the node of a saga that no node waits for.
 const nobody = "          "
 
-// transition appends t.
-func (o *op) transition(t broker.Transition, build string) {
+// transition appends t, a transition of a saga in p.
+func (o *op) transition(p *partition, t broker.Transition, build string) {
 	o.buf = append(o.buf, byte(t.Next))
 	o.buf = append48(o.buf, t.Rev)
 	at := len(o.buf)
@@ -153,7 +155,7 @@ func (o *op) transition(t broker.Transition, build string) {
 	}
 	if len(t.Send) > 0 {
 		mask |= hasSend
-		o.messages(t.Send)
+		o.messages(p, t.Send)
 	}
 	o.buf[at] = mask
 }
@@ -172,22 +174,51 @@ func (o *op) until(t time.Time) {
 	o.buf = append48(o.buf, uint64(wait))
 }
 
-func (o *op) messages(send []broker.Message) {
+// The kinds of a message that a transition sends.
+const (
+	sendsStart byte = iota + 1
+	sendsAway       // to another partition
+	sendsEvent
+)
+
+func (o *op) messages(p *partition, send []broker.Message) {
 	o.buf = binary.BigEndian.AppendUint16(o.buf, uint16(len(send)))
 	for _, m := range send {
-		kind := kindDeliver
-		if m.Start != nil {
-			kind = kindStart
+		kind := sendsEvent
+		switch {
+		case p.b.partition(m.To) != p:
+			kind = sendsAway
+		case m.Start != nil:
+			kind = sendsStart
 		}
 		o.buf = append(o.buf, kind)
 		o.refs = append(o.refs, ref{len(o.buf), m.To})
 		o.buf = append(o.buf, 0, 0)
-		if m.Start != nil {
-			o.saga(*m.Start, nobody)
-		} else {
-			o.event(*m.Event)
+		if kind == sendsAway {
+			o.buf = appendText(o.buf, m.ID)
+			o.sized(func() { o.buf = appendText(o.buf, m.To); o.message(m) })
+			continue
 		}
+		o.body(m)
 	}
+}
+
+// message appends the kind of a message, and its body.
+func (o *op) message(m broker.Message) {
+	kind := sendsEvent
+	if m.Start != nil {
+		kind = sendsStart
+	}
+	o.buf = append(o.buf, kind)
+	o.body(m)
+}
+
+func (o *op) body(m broker.Message) {
+	if m.Start != nil {
+		o.saga(*m.Start, nobody)
+		return
+	}
+	o.event(*m.Event)
 }
 
 func ceilMillis(d time.Duration) int64 {

@@ -67,7 +67,7 @@ func New(client redis.UniversalClient, opts Options) *Broker {
 		b.parts = append(b.parts, newPartition(b, n))
 	}
 	b.watches.open(b)
-	b.chores.kicked = make(chan struct{}, 1)
+	b.chores.open()
 	return b
 }
 

@@ -1,7 +1,8 @@
 -- sweep does what time has made due, a chunk of each: it wakes parked and held sagas, declares workers dead whose lease has
 -- ended, gives back the sagas of workers that are gone, and forgets counts. It is harmless twice.
 --
--- ARGV: a worker that leaves, or nothing. It answers 1 if there is more to do, and the ms until the next saga wakes, or -1.
+-- ARGV: a worker that leaves, or nothing. It answers 1 if there is more to do, the ms until the next saga wakes, or -1, and
+-- how many messages for other partitions there are, and 1 if the worker that leaves was alive.
 local CHUNK = 100
 
 -- bury removes a worker's token before anything of it is moved. takeover is 1 if it died.
@@ -10,6 +11,7 @@ local function bury(w, takeover)
   call('ZREM', P .. 'hb', w)
 end
 
+local alive = ARGV[1] ~= '' and call('HEXISTS', KEYS[1], ARGV[1]) or 0
 if ARGV[1] ~= '' then bury(ARGV[1], 0) end
 for _, w in ipairs(call('ZRANGEBYSCORE', P .. 'hb', '-inf', now, 'LIMIT', 0, CHUNK)) do bury(w, 1) end
 
@@ -60,4 +62,4 @@ for name, state in pairs({ pk = PARKED, hd = HELD }) do
   end
 end
 ring()
-return { more, wake }
+return { more, wake, call('HLEN', P .. 'ob'), alive }

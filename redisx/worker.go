@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,7 +30,6 @@ type worker struct {
 
 	leaving atomic.Bool
 	silent  atomic.Bool // gives no more signs of life: for tests
-	once    sync.Once
 }
 
 // profile is what a worker says of itself to others.
@@ -198,23 +196,33 @@ func (w *worker) leave(ctx context.Context) error {
 		}
 		return cause
 	}
-	w.leaving.Store(true)
+	again := w.leaving.Swap(true)
 	w.inbox.ring()
-	_, err := ask(ctx, w.b, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, w.each(func(s *seat) error { return s.leave(ctx) })
+	dead, err := ask(ctx, w.b, func(ctx context.Context) (bool, error) {
+		var dead atomic.Bool
+		err := w.each(func(s *seat) error { return s.leave(ctx, &dead) })
+		return dead.Load(), err
 	})
-	if err == nil {
-		w.die(errLeft)
+	switch {
+	case err != nil:
+		return err
+	case dead && !again: // whoever repeats this may have left
+		w.die(broker.ErrFenced)
+		return broker.ErrFenced
 	}
-	return err
+	w.die(errLeft)
+	return nil
 }
 
-// leave gives the seat's sagas back.
-func (s *seat) leave(ctx context.Context) error {
-	token, _ := s.name()
-	for {
-		more, _, err := s.p.sweep(ctx, token)
-		if err != nil || !more {
+// leave gives the seat's sagas back, and notes whether others had taken them because they took the worker for dead.
+func (s *seat) leave(ctx context.Context, dead *atomic.Bool) error {
+	token, taken := s.name()
+	for first := true; ; first = false {
+		swept, err := s.p.sweep(ctx, token)
+		if err == nil && first && taken && !swept.left {
+			dead.Store(true)
+		}
+		if err != nil || !swept.more {
 			return err
 		}
 	}

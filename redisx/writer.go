@@ -40,12 +40,17 @@ func signal(n int) chan struct{} { return make(chan struct{}, n) }
 
 func (w *writer) do(ctx context.Context, o *op) error {
 	w.submit(o)
+	return o.await(ctx, w.b)
+}
+
+// await waits for what became of a submitted op.
+func (o *op) await(ctx context.Context, b *Broker) error {
 	select {
 	case <-o.done:
 		return o.err
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-w.b.ctx.Done():
+	case <-b.ctx.Done():
 		return broker.ErrClosed
 	}
 }

@@ -1,0 +1,117 @@
+package redisx_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/skald-go/skald/flow"
+	"github.com/skald-go/skald/internal/redisserver"
+	"github.com/skald-go/skald/internal/redistest"
+	"github.com/skald-go/skald/redisx"
+)
+
+const partitions = 16
+
+// partition0 is a key of the first partition, which is moved and whose master is killed.
+const partition0 = "{skald:00}:w"
+
+func clusterClient(t *testing.T, c *redisserver.Cluster) redis.UniversalClient {
+	opts := c.ClientOptions()
+	opts.ReadTimeout, opts.ContextTimeoutEnabled = time.Second, true
+	client := redis.NewClusterClient(opts)
+	t.Cleanup(func() { client.Close() })
+	return client
+}
+
+// onCluster is a cluster of three masters, each with a replica, and an engine that works on it.
+func onCluster(t *testing.T) (*redisserver.Cluster, *redisx.Broker, *flow.Engine) {
+	c := redistest.Cluster(t, 3, 1)
+	b := newBroker(t, clusterClient(t, c), redisx.Options{Partitions: partitions})
+	return c, b, work(t, b, options(), waiting)
+}
+
+func TestSagasRunOnACluster(t *testing.T) {
+	verifyNone(t)
+	c, b, e := onCluster(t)
+	waiters := crowd(t, e, parkedOn(t, b), 100)
+	callAll(t, e, 300)
+	starter := newBroker(t, clusterClient(t, c), redisx.Options{Partitions: partitions})
+	callAll(t, flow.NewEngine(starter, options()), 300)
+	listed := 0
+	for _, err := range e.List(t.Context(), flow.Filter{}) {
+		require.NoError(t, err)
+		listed++
+	}
+	assert.GreaterOrEqual(t, listed, 100)
+	awake(t, e, waiters)
+	assert.NoError(t, e.Health(t.Context()))
+}
+
+// A replica takes over in agreement with its master: nothing is lost.
+func TestAFailoverOfAClusterNodeLosesNothing(t *testing.T) {
+	verifyNone(t)
+	c, b, e := onCluster(t)
+	waiters := crowd(t, e, parkedOn(t, b), 50)
+	tr := begin(t, e)
+	tr.flows(t, 200)
+	master, err := c.MasterOf(t.Context(), partition0)
+	require.NoError(t, err)
+	replicas, err := c.ReplicasOf(t.Context(), master)
+	require.NoError(t, err)
+	require.Len(t, replicas, 1)
+
+	require.NoError(t, c.Failover(t.Context(), replicas[0]))
+	tr.flows(t, 300)
+	tr.finish(t)
+	awake(t, e, waiters)
+	assert.NoError(t, e.Health(t.Context()))
+}
+
+// What the replica had when its master was killed is there, and work goes on by itself.
+func TestSagasOutliveAClusterNodeThatIsKilled(t *testing.T) {
+	verifyNone(t)
+	c, b, e := onCluster(t)
+	waiters := crowd(t, e, parkedOn(t, b), 50)
+	callAll(t, e, 200)
+	master, err := c.MasterOf(t.Context(), partition0)
+	require.NoError(t, err)
+	direct := redis.NewClient(master.ClientOptions())
+	defer direct.Close()
+	require.Equal(t, int64(1), direct.Wait(t.Context(), 1, patience).Val(), "the replica has all writes")
+
+	master.Kill()
+	tr := begin(t, e)
+	eventually(t, func() bool {
+		now, err := c.MasterOf(t.Context(), partition0)
+		return err == nil && now != master
+	}, "the replica is promoted")
+	require.NoError(t, c.Ready(t.Context()))
+	tr.flows(t, 300)
+	tr.finish(t)
+	awake(t, e, waiters)
+	assert.NoError(t, e.Health(t.Context()))
+}
+
+// All slots of the namespace's partitions go from node to node while sagas run.
+func TestSlotsMoveUnderLoad(t *testing.T) {
+	verifyNone(t)
+	c, b, e := onCluster(t)
+	waiters := crowd(t, e, parkedOn(t, b), 50)
+	tr := begin(t, e)
+	tr.flows(t, 200)
+	slot, err := c.SlotOf(t.Context(), partition0)
+	require.NoError(t, err)
+	for range 2 {
+		for _, to := range c.Nodes[:3] {
+			require.NoError(t, c.MigrateSlot(t.Context(), slot, to))
+			tr.flows(t, 50)
+		}
+	}
+	tr.finish(t)
+	awake(t, e, waiters)
+	assert.NoError(t, e.Health(t.Context()))
+}
