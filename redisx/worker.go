@@ -216,10 +216,10 @@ func (w *worker) leave(ctx context.Context) error {
 
 // leave gives the seat's sagas back, and notes whether others had taken them because they took the worker for dead.
 func (s *seat) leave(ctx context.Context, dead *atomic.Bool) error {
-	token, taken := s.name()
+	token, _ := s.name()
 	for first := true; ; first = false {
 		swept, err := s.p.sweep(ctx, token)
-		if err == nil && first && taken && !swept.left {
+		if err == nil && first && !swept.left {
 			dead.Store(true)
 		}
 		if err != nil || !swept.more {
