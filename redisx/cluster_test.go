@@ -1,6 +1,11 @@
 package redisx_test
 
 import (
+	"context"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,6 +17,7 @@ import (
 	"github.com/skald-go/skald/internal/redisserver"
 	"github.com/skald-go/skald/internal/redistest"
 	"github.com/skald-go/skald/redisx"
+	"github.com/skald-go/skald/step"
 )
 
 const partitions = 16
@@ -22,6 +28,7 @@ const partition0 = "{skald:00}:w"
 func clusterClient(t *testing.T, c *redisserver.Cluster) redis.UniversalClient {
 	opts := c.ClientOptions()
 	opts.ReadTimeout, opts.ContextTimeoutEnabled = time.Second, true
+	opts.ClusterStateReloadInterval = 2 * time.Second
 	client := redis.NewClusterClient(opts)
 	t.Cleanup(func() { client.Close() })
 	return client
@@ -96,22 +103,60 @@ func TestSagasOutliveAClusterNodeThatIsKilled(t *testing.T) {
 	assert.NoError(t, e.Health(t.Context()))
 }
 
-// All slots of the namespace's partitions go from node to node while sagas run.
-func TestSlotsMoveUnderLoad(t *testing.T) {
+// doubled records what a step gives, and waits.
+var doubled = flow.New[int]("doubled").
+	Then(step.New("double", func(_ context.Context, n int) (int, error) { return 2 * n, nil })).
+	Wait(goOn, func(in, more int) int { return in + more })
+
+// Sagas record a step's output and wait, while the slot that holds all of them goes from node to node and back, key by key. Then another
+// engine, which knows only what is stored, lets them go on: no saga is lost, and no output.
+func TestNothingIsLostWhileASlotMoves(t *testing.T) {
 	verifyNone(t)
-	c, b, e := onCluster(t)
-	waiters := crowd(t, e, parkedOn(t, b), 50)
-	tr := begin(t, e)
-	tr.flows(t, 200)
-	slot, err := c.SlotOf(t.Context(), partition0)
-	require.NoError(t, err)
-	for range 2 {
-		for _, to := range c.Nodes[:3] {
-			require.NoError(t, c.MigrateSlot(t.Context(), slot, to))
-			tr.flows(t, 50)
+	c := redistest.Cluster(t, 3, 0)
+	c.Pace = 20 * time.Millisecond
+	b := newBroker(t, clusterClient(t, c), redisx.Options{})
+	var acknowledged [8][]int
+	var count atomic.Int64
+	t.Run("under load", func(t *testing.T) { // whose engine ends with it
+		e := work(t, b, options(), doubled)
+		moved := make(chan struct{})
+		var callers sync.WaitGroup
+		for caller := range 8 {
+			callers.Go(func() {
+				for n := caller; ; n += 8 {
+					select {
+					case <-moved:
+						return
+					case <-time.After(5 * time.Millisecond):
+					}
+					_, err := doubled.Start(t.Context(), e, n, flow.ID(strconv.Itoa(n)))
+					if assert.NoError(t, err, n) {
+						acknowledged[caller] = append(acknowledged[caller], n)
+						count.Add(1)
+					}
+				}
+			})
 		}
+		defer callers.Wait()
+		defer close(moved)
+		slot, err := c.SlotOf(t.Context(), partition0)
+		require.NoError(t, err)
+		for _, to := range slices.Concat(c.Nodes, c.Nodes) {
+			require.NoError(t, c.MigrateSlot(t.Context(), slot, to))
+			before := count.Load()
+			eventually(t, func() bool { return count.Load() > before+50 }, "sagas start again")
+		}
+	})
+	e := work(t, newBroker(t, clusterClient(t, c), redisx.Options{}), options(), doubled)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	all := slices.Concat(acknowledged[:]...)
+	for _, n := range all {
+		id := strconv.Itoa(n)
+		require.NoError(t, goOn.Send(ctx, e, id, 1, flow.SignalID("only")), id)
+		out, err := doubled.Attach(e, id).Await(ctx)
+		require.NoError(t, err, id)
+		require.Equal(t, 2*n+1, out, id)
 	}
-	tr.finish(t)
-	awake(t, e, waiters)
-	assert.NoError(t, e.Health(t.Context()))
+	t.Logf("%d sagas", len(all))
 }

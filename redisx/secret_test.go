@@ -86,7 +86,7 @@ func failures(t *testing.T, client *redis.Options, log *told) (texts []string) {
 	opts.Logger = logger
 	e := flow.NewEngine(b, opts)
 	e.Serve(workload.Success)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(ctx) }()
