@@ -107,6 +107,13 @@ type Broker interface {
 	Close() error
 }
 
+// Checker is a Broker that can tell whether it works. Engine.Health asks it.
+type Checker interface {
+	// Check says what does not work and since when: a connection, a reader, a worker's sign of life. It asks what is outside, and
+	// returns when ctx ends.
+	Check(ctx context.Context) error
+}
+
 // Worker is a membership in a broker. Its methods may be called concurrently.
 type Worker interface {
 	// Receive blocks until there is something for this worker, ctx ends, or the worker is fenced

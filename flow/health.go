@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"github.com/skald-go/skald/broker"
 	"github.com/skald-go/skald/step"
 )
 
@@ -56,6 +57,11 @@ func (e *Engine) Health(ctx context.Context) error {
 	for p := range e.health.errs {
 		if err := e.health.errs[p].Load(); err != nil {
 			errs = append(errs, fmt.Errorf("flow: %s: %w", partNames[p], *err))
+		}
+	}
+	if c, ok := e.broker.(broker.Checker); ok {
+		if err := c.Check(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("flow: the broker: %w", err))
 		}
 	}
 	stats, err := e.broker.Stats(ctx)

@@ -160,3 +160,30 @@ func TestNothingIsLostWhileASlotMoves(t *testing.T) {
 	}
 	t.Logf("%d sagas", len(all))
 }
+
+// The rights that docs/redis.md names for a cluster are enough.
+func TestSagasRunOnAClusterAsAUserOfLeastPrivilege(t *testing.T) {
+	verifyNone(t)
+	c := redistest.Cluster(t, 3, 0, aclUser(t, "shop"))
+	for _, node := range c.Nodes {
+		admin := redis.NewClient(node.ClientOptions())
+		require.NoError(t, admin.Do(t.Context(), "ACL", "SETUSER", "shop", "+command", "+cluster|slots").Err())
+		require.NoError(t, admin.ConfigResetStat(t.Context()).Err())
+		admin.Close()
+	}
+	opts := c.ClientOptions()
+	opts.Username, opts.Password = "shop", "word"
+	client := redis.NewClusterClient(opts)
+	t.Cleanup(func() { client.Close() })
+	e := work(t, newBroker(t, client, redisx.Options{Namespace: "shop", Partitions: partitions}), options())
+	callAll(t, e, 200)
+	for _, err := range e.List(t.Context(), flow.Filter{}) {
+		require.NoError(t, err)
+	}
+	for _, node := range c.Nodes {
+		admin := redis.NewClient(node.ClientOptions())
+		defer admin.Close()
+		_, refused := called(t, admin)
+		assert.Empty(t, refused)
+	}
+}

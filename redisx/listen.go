@@ -1,8 +1,14 @@
 package redisx
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -27,26 +33,92 @@ func (b *Broker) bell() string { return b.opts.Namespace + ":bell" }
 // channel is that of a node.
 func (b *Broker) channel(node string) string { return b.opts.Namespace + ":n:" + node }
 
-const earSize = 1024 // messages that may wait
+const (
+	earPatience = 3 * time.Second // without a word, after which the server is asked whether it is there
+	earPause    = time.Second     // at most, before the broker tries again to listen
+)
 
+// hear listens until the broker is closed, whatever happens to the connection.
 func (b *Broker) hear() {
-	bell, own := b.bell(), b.channel(b.node)
-	sub := b.client.Subscribe(b.ctx, bell, own)
-	defer sub.Close()
-	heard := sub.ChannelWithSubscriptions(redis.WithChannelSize(earSize))
-	for {
+	pause := time.Duration(0)
+	for b.ctx.Err() == nil {
+		begun := time.Now()
+		b.ear.deaf(b.attend())
+		b.reload()
+		if time.Since(begun) > earPause {
+			pause = 0
+		}
+		pause = min(2*pause+10*time.Millisecond, earPause)
 		select {
-		case m := <-heard:
-			switch m := m.(type) {
-			case *redis.Subscription:
-				b.missed()
-			case *redis.Message:
-				b.heard(m.Channel == bell, m.Payload)
-			}
+		case <-time.After(pause):
 		case <-b.ctx.Done():
-			return
 		}
 	}
+}
+
+// attend listens on one connection, and says why that ended.
+func (b *Broker) attend() error {
+	bell := b.bell()
+	sub := b.client.Subscribe(b.ctx, bell, b.channel(b.node))
+	defer sub.Close()
+	defer context.AfterFunc(b.ctx, func() { _ = sub.Close() })() // ends the wait
+	for asked := false; ; {
+		if err := b.ctx.Err(); err != nil {
+			return err
+		}
+		got, err := sub.ReceiveTimeout(b.ctx, earPatience)
+		var timeout net.Error
+		switch {
+		case errors.As(err, &timeout) && timeout.Timeout() && !asked:
+			asked = true
+			if err := sub.Ping(b.ctx); err != nil {
+				return err
+			}
+			continue
+		case err != nil:
+			return err
+		}
+		asked = false
+		switch m := got.(type) {
+		case *redis.Subscription:
+			b.ear.hears()
+			b.missed()
+		case *redis.Message:
+			b.heard(m.Channel == bell, m.Payload)
+		}
+	}
+}
+
+// ear is whether the broker hears.
+type ear struct {
+	mu    sync.Mutex
+	err   error
+	since time.Time
+}
+
+func (e *ear) hears() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.err = nil
+}
+
+func (e *ear) deaf(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.err == nil {
+		e.since = time.Now()
+	}
+	e.err = err
+}
+
+// trouble says why the broker does not hear, or gives nil.
+func (e *ear) trouble() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.err == nil {
+		return nil
+	}
+	return fmt.Errorf("nothing is heard of ready sagas and results for %v: %w", time.Since(e.since).Round(time.Millisecond), e.err)
 }
 
 // missed looks for what was not heard while there was no connection.

@@ -3,6 +3,7 @@ package redisx
 import (
 	"cmp"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 )
@@ -16,6 +17,10 @@ type Options struct {
 	// node that it may once have, say 16 to 64. It is fixed when the namespace is first used: a broker with another number
 	// refuses to work, with ErrNamespace.
 	Partitions int
+	// Durability is what is waited for before something is said to be stored: by default nothing beyond the server's own.
+	Durability Durability
+	// Logger hears what a person ought to know of the server, such as that it stores nothing on disk: slog.Default by default.
+	Logger *slog.Logger
 	// Backlog makes Start answer broker.ErrOverload while so many sagas are ready, and wait for a worker, in the partition of the new one. Sagas that a worker
 	// owns at once, and those that another saga starts, are stored nevertheless. 0: no limit.
 	Backlog int
@@ -43,6 +48,8 @@ func (o Options) check() error {
 		return fmt.Errorf("redisx: Options.Namespace is %q: it may not contain any of {}*?[]\\", o.Namespace)
 	case o.Partitions < 0 || o.Partitions > maxPartitions:
 		return fmt.Errorf("redisx: Options.Partitions is %d: there are 1 to %d", o.Partitions, maxPartitions)
+	case o.Durability.within < 0:
+		return fmt.Errorf("redisx: Options.Durability is within %v: a time is not negative", o.Durability.within)
 	case o.Backlog < 0 || o.EarlyMail < 0:
 		return fmt.Errorf("redisx: Options.Backlog is %d and EarlyMail %d: a limit is not negative", o.Backlog, o.EarlyMail)
 	case o.EarlyFor < 0 || o.ReadBack < 0:
@@ -54,6 +61,9 @@ func (o Options) check() error {
 func (o Options) withDefaults() Options {
 	o.Namespace = cmp.Or(o.Namespace, defaultNamespace)
 	o.Partitions = cmp.Or(o.Partitions, 1)
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
 	o.EarlyFor = max(cmp.Or(o.EarlyFor, defaultEarlyFor), time.Millisecond)
 	o.EarlyMail = cmp.Or(o.EarlyMail, defaultEarlyMail)
 	o.ReadBack = cmp.Or(o.ReadBack, defaultReadBack)

@@ -3,15 +3,20 @@ package redisx_test
 import (
 	"context"
 	"fmt"
+	"regexp"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/skald-go/skald/flow"
+	"github.com/skald-go/skald/internal/redistest"
 	"github.com/skald-go/skald/internal/workload"
+	"github.com/skald-go/skald/redisx"
 )
 
 // patience is how long a test waits for what must happen. It ends early only if it never does.
@@ -142,4 +147,62 @@ func awake(t *testing.T, e *flow.Engine, futures []flow.Future[int]) {
 		require.NoError(t, err, future.ID())
 		require.Equal(t, 1000+i, out)
 	}
+}
+
+// A server without room refuses writes. When it has room again, every saga whose start was acknowledged ends.
+func TestAFullServerLosesNothing(t *testing.T) {
+	verifyNone(t)
+	s := redistest.Start(t)
+	admin := s.Client()
+	b := newBroker(t, s.Client(), redisx.Options{})
+	e := work(t, b, options(), waiting)
+	waiters := crowd(t, e, parkedOn(t, b), 50)
+	local := begin(t, e)
+	remote := begin(t, flow.NewEngine(newBroker(t, s.Client(), redisx.Options{}), options()))
+	for range 5 {
+		local.flows(t, 50)
+		remote.flows(t, 20)
+		before := refusals(t, admin)
+		require.NoError(t, admin.ConfigSet(t.Context(), "maxmemory", "1").Err())
+		eventually(t, func() bool { return refusals(t, admin) > before+2 }, "writes are refused")
+		require.NoError(t, admin.ConfigSet(t.Context(), "maxmemory", "0").Err())
+	}
+	local.finish(t)
+	remote.finish(t)
+	awake(t, e, waiters)
+}
+
+// refusals is how many writes the server has refused because it was full.
+func refusals(t *testing.T, client *redis.Client) int {
+	found := regexp.MustCompile(`errorstat_OOM:count=(\d+)`).FindStringSubmatch(client.Info(t.Context(), "errorstats").Val())
+	if found == nil {
+		return 0
+	}
+	n, err := strconv.Atoi(found[1])
+	require.NoError(t, err)
+	return n
+}
+
+// A server that hangs is an outage like any other: connections stay, and nothing is answered.
+func TestSagasOutliveAServerThatHangs(t *testing.T) {
+	verifyNone(t)
+	s := redistest.Start(t)
+	opts := s.ClientOptions()
+	opts.ReadTimeout, opts.ContextTimeoutEnabled = 500*time.Millisecond, true
+	client := redis.NewClient(opts)
+	t.Cleanup(func() { client.Close() })
+	b := newBroker(t, client, redisx.Options{})
+	e := work(t, b, options(), waiting)
+	waiters := crowd(t, e, parkedOn(t, b), 50)
+	tr := begin(t, e)
+	for range 2 {
+		tr.flows(t, 50)
+		require.NoError(t, s.Pause())
+		time.Sleep(1500 * time.Millisecond)
+		require.NoError(t, s.Resume())
+	}
+	tr.flows(t, 50)
+	tr.finish(t)
+	awake(t, e, waiters)
+	assert.NoError(t, e.Health(t.Context()))
 }

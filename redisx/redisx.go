@@ -40,6 +40,7 @@ type Broker struct {
 	ready   readiness
 	watches watches
 	chores  chores
+	ear     ear
 
 	mu        sync.Mutex
 	closed    bool

@@ -18,7 +18,7 @@ import (
 const (
 	relayTime = 10 * time.Second
 	relayed   = 100                    // messages that are relayed at once
-	patience  = 500 * time.Millisecond // of a commit with a partition that does not answer
+	relayWait = 500 * time.Millisecond // of a commit for a partition that does not answer
 )
 
 // away is a message for another partition, as the outbox has it.
@@ -42,7 +42,7 @@ func (p *partition) forward(send []broker.Message) {
 	if len(messages) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(p.b.ctx, patience)
+	ctx, cancel := context.WithTimeout(p.b.ctx, relayWait)
 	defer cancel()
 	_ = p.relay(ctx, messages) // what fails is left in the outbox
 }

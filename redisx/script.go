@@ -54,9 +54,18 @@ var (
 
 var errReply = errors.New("the server's answer makes no sense")
 
-// run runs a script on the partition. It is harmless if the client sends it twice.
+// run runs a script on the partition, with what Options.Durability asks for if it writes what must not be lost. It is harmless if the client
+// sends it twice, so a server that cannot answer now is asked again for a while.
 func (p *partition) run(ctx context.Context, script *redis.Script, args ...any) (any, error) {
-	reply, err := script.Run(ctx, p.b.client, p.keys, args...).Result()
+	var reply any
+	err := p.b.persist(ctx, func() (err error) {
+		if p.b.opts.Durability.lasting(script) {
+			reply, err = p.confirmed(ctx, script, args)
+		} else {
+			reply, err = script.Run(ctx, p.b.client, p.keys, args...).Result()
+		}
+		return err
+	})
 	if err != nil && strings.HasSuffix(err.Error(), "FENCED") {
 		return nil, broker.ErrFenced
 	}

@@ -1,0 +1,31 @@
+package redisx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/skald-go/skald/broker"
+)
+
+var _ broker.Checker = (*Broker)(nil)
+
+// Check implements broker.Checker: it asks the server, and tells what of the broker does not work: the connection, the reader that hears of
+// ready sagas and results, or a worker's signs of life, and since when.
+func (b *Broker) Check(ctx context.Context) error {
+	if err := b.usable(ctx); err != nil {
+		return fmt.Errorf("redisx: %w", err)
+	}
+	_, err := ask(ctx, b, func(ctx context.Context) (struct{}, error) { return struct{}{}, b.client.Ping(ctx).Err() })
+	errs := []error{b.ear.trouble()}
+	if err != nil {
+		errs = append(errs, fmt.Errorf("the server does not answer: %w", err))
+	}
+	for _, w := range b.workers() {
+		errs = append(errs, w.trouble()...)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("redisx: %w", err)
+	}
+	return nil
+}
