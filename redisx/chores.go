@@ -29,7 +29,10 @@ func (c *chores) open() {
 
 // begin starts the chores, once.
 func (c *chores) begin(b *Broker) {
-	c.once.Do(func() { b.spawn(func() { c.run(b) }) })
+	c.once.Do(func() {
+		b.spawn(func() { c.run(b) })
+		b.spawn(b.patrol)
+	})
 }
 
 // due says that a saga wakes at t, if t is not zero.

@@ -83,6 +83,7 @@ func (b *Broker) attend() error {
 		case *redis.Subscription:
 			b.ear.hears()
 			b.missed()
+			b.suspect()
 		case *redis.Message:
 			b.heard(m.Channel == bell, m.Payload)
 		}

@@ -41,6 +41,7 @@ type Broker struct {
 	watches watches
 	chores  chores
 	ear     ear
+	alarm   chan struct{} // has a token when sagas may be lost
 
 	mu        sync.Mutex
 	closed    bool
@@ -69,6 +70,7 @@ func New(client redis.UniversalClient, opts Options) *Broker {
 	}
 	b.watches.open(b)
 	b.chores.open()
+	b.alarm = signal(1)
 	return b
 }
 

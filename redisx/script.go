@@ -32,6 +32,8 @@ var (
 	sweepSource string
 	//go:embed tidy.lua
 	tidySource string
+	//go:embed patrol.lua
+	patrolSource string
 	//go:embed look.lua
 	lookSource string
 	//go:embed count.lua
@@ -48,6 +50,7 @@ var (
 	beatScript    = redis.NewScript(commonSource + beatSource)
 	sweepScript   = redis.NewScript(commonSource + sweepSource)
 	tidyScript    = redis.NewScript(commonSource + tidySource)
+	patrolScript  = redis.NewScript(commonSource + patrolSource)
 	lookScript    = redis.NewScript(commonSource + lookSource)
 	countScript   = redis.NewScript(commonSource + countSource)
 )
