@@ -60,6 +60,7 @@ func newBench() *cobra.Command {
 	flags.IntVar(&o.payload, "payload", 200, "bytes of a saga's input")
 	flags.StringSliceVar(&o.modes, "mode", nil, "local, remote, rollback or latency; several with commas or several flags (default: all)")
 	flags.DurationVar(&o.keep, "keep", 3*time.Second, "how long results are kept; what is left is measured after that")
+	flags.IntVar(&o.partitions, "partitions", 1, "of the namespace on Redis, 1 to 1024")
 	flags.BoolVar(&o.json, "json", false, "print JSON, one object a mode")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if o.broker == onRedis && o.addr == "" {

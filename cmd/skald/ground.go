@@ -30,7 +30,7 @@ func (o options) prepare(ctx context.Context) (ground, error) {
 		place: measure.Place{Keep: o.keep, Steps: o.steps, Callers: o.concurrency},
 		leave: func() error { return nil },
 	}
-	g.place.Broker = redisx.Options{Namespace: "skald-bench-" + strings.ToLower(rand.Text()[:12])}
+	g.place.Broker = redisx.Options{Namespace: "skald-bench-" + strings.ToLower(rand.Text()[:12]), Partitions: o.partitions}
 	switch {
 	case o.broker == inMemory:
 		return g, nil

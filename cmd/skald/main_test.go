@@ -67,6 +67,7 @@ func (o object) number(name string) float64 {
 }
 
 func TestBenchInMemory(t *testing.T) {
+	t.Parallel()
 	code, out, progress := skald(t, "bench", "--broker", "inmem", "--sagas", "300", "--concurrency", "16", "--json")
 	require.Zero(t, code, progress)
 	var modes []any
@@ -88,7 +89,8 @@ func TestBenchInMemory(t *testing.T) {
 }
 
 func TestBenchOnARedisOfItsOwn(t *testing.T) {
-	code, out, progress := skald(t, "bench", "--sagas", "500", "--keep", "1s", "--json", "--mode", "remote,latency")
+	t.Parallel()
+	code, out, progress := skald(t, "bench", "--sagas", "500", "--keep", "1s", "--json", "--mode", "remote,latency", "--partitions", "2")
 	require.Zero(t, code, progress)
 	var modes []any
 	for _, o := range parseObjects(t, out) {
@@ -104,7 +106,7 @@ func TestBenchOnARedisOfItsOwn(t *testing.T) {
 }
 
 func TestAllModesAreRunByDefault(t *testing.T) {
-	o := options{broker: onRedis, sagas: 1, concurrency: 1, steps: 1, keep: time.Second}
+	o := options{broker: onRedis, sagas: 1, concurrency: 1, steps: 1, partitions: 1, keep: time.Second}
 	require.NoError(t, o.check())
 	assert.Equal(t, []string{"local", "remote", "rollback", "latency"}, o.modes)
 }
@@ -138,6 +140,7 @@ func (c *canceler) Write(p []byte) (int, error) {
 }
 
 func TestAnInterruptedBenchLeavesNothing(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	for _, mode := range []string{"local", "remote"} {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -176,6 +179,7 @@ func TestWrongCallsAreToldSo(t *testing.T) {
 		"bench --concurrency 0":                 "--concurrency is 0",
 		"bench --steps 101":                     "--steps is 101",
 		"bench --payload -1":                    "--payload is -1",
+		"bench --partitions 0":                  "--partitions is 0",
 		"bench --keep 1ms":                      "--keep is 1ms",
 		"bench --addr localhost":                "neither host:port nor a URL",
 		"bench --addr redis://:geheim@h:1/zero": "cannot be read",

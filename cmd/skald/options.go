@@ -20,6 +20,7 @@ type options struct {
 	payload     int
 	modes       []string
 	keep        time.Duration
+	partitions  int
 	json        bool
 }
 
@@ -37,10 +38,11 @@ const (
 	latency  = "latency"
 )
 
-// The bounds of a saga: what an engine takes unless it is told otherwise, less what encoding adds.
+// The bounds of what is measured. A payload may be as large as engines take unless they are told otherwise, less what encoding adds.
 const (
-	maxSteps   = 100
-	maxPayload = 256<<10 - 64
+	maxSteps      = 100
+	maxPayload    = 256<<10 - 64
+	maxPartitions = 1024
 )
 
 // check says what is wrong with the options, and fills in the modes.
@@ -58,6 +60,8 @@ func (o *options) check() error {
 		return fmt.Errorf("--steps is %d: a saga has 1 to %d here", o.steps, maxSteps)
 	case o.payload < 0 || o.payload > maxPayload:
 		return fmt.Errorf("--payload is %d: an input has 0 to %d bytes here", o.payload, maxPayload)
+	case o.partitions < 1 || o.partitions > maxPartitions:
+		return fmt.Errorf("--partitions is %d: there are 1 to %d", o.partitions, maxPartitions)
 	case o.keep < time.Second || o.keep > time.Hour:
 		return fmt.Errorf("--keep is %v: results are kept for 1s to 1h here", o.keep)
 	}

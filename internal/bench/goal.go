@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"text/tabwriter"
 
 	"github.com/skald-go/skald/internal/floor"
@@ -44,8 +43,8 @@ func (s settings) redisRows() []*redisRow {
 	}
 }
 
-func printRedis(rows []*redisRow) error {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+func (s settings) printRedis(rows []*redisRow) error {
+	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "what\tcallers\tsagas/s\tcompared\tp50 µs\tp99 µs\tcommands\twire B\tRedis µs\tscaled\tclient µs\tleft B\t")
 	for _, r := range rows {
 		r.print(w)
@@ -53,11 +52,11 @@ func printRedis(rows []*redisRow) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	fmt.Println(`
+	_, err := fmt.Fprintln(s.out, `
 Goals are in parentheses. "compared" is throughput against the floor beside, rollback's against local start, one at a time's p50 against the
 floor's. "scaled" is the Redis CPU as it would be if the floor took 11 µs (El) or 14 µs (E), as it did where the goals were set. Client CPU is that of
 all processes that start or run sagas. What is left is the server's data after the results' time is over and MEMORY PURGE.`)
-	return nil
+	return err
 }
 
 func (r *redisRow) print(w *tabwriter.Writer) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -21,6 +22,7 @@ import (
 
 // settings are what flags say.
 type settings struct {
+	out          io.Writer
 	on           string
 	rounds       int
 	length       time.Duration
@@ -36,18 +38,18 @@ const workerCommand = "worker"
 func main() {
 	ctx, stop := signal.NotifyContext(workload.WithTrace(context.Background(), workload.Trace), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, args []string) error {
+func run(ctx context.Context, args []string, out io.Writer) error {
 	logging.Disable() // go-redis tells of connections that are closed while they wait
 	if len(args) == 1 && args[0] == workerCommand {
-		return measure.ServeWorker(context.WithoutCancel(ctx), os.Stdin, os.Stdout)
+		return measure.ServeWorker(context.WithoutCancel(ctx), os.Stdin, out)
 	}
-	var s settings
+	s := settings{out: out}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.StringVar(&s.on, "on", "both", "what to measure: memory, redis or both")
 	flags.IntVar(&s.rounds, "rounds", 5, "how many interleaved runs the medians are of")
@@ -77,7 +79,7 @@ func (s settings) run(ctx context.Context) error {
 		if err := s.memoryTable(ctx); err != nil {
 			return err
 		}
-		fmt.Println()
+		fmt.Fprintln(s.out)
 		return s.redisTable(ctx)
 	}
 	return fmt.Errorf("-on %s: it is memory, redis or both", s.on)

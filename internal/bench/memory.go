@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"runtime/debug"
 	"text/tabwriter"
@@ -46,13 +45,13 @@ func (s settings) memoryTable(ctx context.Context) error {
 			}
 		}
 	}
-	fmt.Printf("Three steps in memory, %s, %d cores, medians of %d interleaved runs of %v\n\n",
+	fmt.Fprintf(s.out, "Three steps in memory, %s, %d cores, medians of %d interleaved runs of %v\n\n",
 		runtime.Version(), runtime.GOMAXPROCS(0), s.rounds, s.length)
-	return printMemory(rows)
+	return s.printMemory(rows)
 }
 
-func printMemory(rows []*memoryRow) error {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+func (s settings) printMemory(rows []*memoryRow) error {
+	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "workload\tGOGC\tin flight\tsagas/s\tof success\tCPU µs\tallocations\tbytes\tp50 µs\tp99 µs\t")
 	base := map[int]float64{}
 	for _, r := range rows {

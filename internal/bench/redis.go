@@ -59,9 +59,9 @@ func (s settings) redisTable(ctx context.Context) error {
 	if err := s.lookWhatIsLeft(ctx, server.Addr, rows); err != nil {
 		return err
 	}
-	fmt.Printf("Three steps on Redis %s without AOF on the same machine, %s, %d cores, medians of %d interleaved runs of %v\n\n",
+	fmt.Fprintf(s.out, "Three steps on Redis %s without AOF on the same machine, %s, %d cores, medians of %d interleaved runs of %v\n\n",
 		version, runtime.Version(), runtime.GOMAXPROCS(0), s.rounds, s.length)
-	return printRedis(rows)
+	return s.printRedis(rows)
 }
 
 // measure makes one run.

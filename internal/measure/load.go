@@ -2,6 +2,7 @@ package measure
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -37,8 +38,46 @@ const (
 	digits   = 3
 )
 
-// Run calls until the load is done, or until the first error.
+// ErrStalled says that calls wait, and that none has returned for a minute.
+var ErrStalled = errors.New("no saga has ended for a minute")
+
+// Run calls until the load is done, or until the first error. Calls that no longer return are given up with ErrStalled.
 func (l Load) Run(ctx context.Context, call Call) (Times, error) {
+	if l.Done == nil {
+		l.Done = new(atomic.Int64)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() { l.watch(ctx, cancel) })
+	times, err := l.run(ctx, call)
+	if err != nil && context.Cause(ctx) == ErrStalled {
+		err = fmt.Errorf("%w: %w", ErrStalled, err)
+	}
+	cancel(nil)
+	watch.Wait()
+	return times, err
+}
+
+// watch ends the load when no call has returned for a minute.
+func (l Load) watch(ctx context.Context, stop context.CancelCauseFunc) {
+	look := time.NewTicker(time.Minute)
+	defer look.Stop()
+	for before := int64(-1); ; {
+		now := l.Done.Load()
+		if now == before {
+			stop(ErrStalled)
+			return
+		}
+		before = now
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (l Load) run(ctx context.Context, call Call) (Times, error) {
 	r := newRecorder()
 	var begun atomic.Int64
 	callers, ctx := errgroup.WithContext(ctx)
@@ -56,9 +95,7 @@ func (l Load) Run(ctx context.Context, call Call) (Times, error) {
 					return err
 				}
 				times = append(times, time.Since(begun))
-				if l.Done != nil {
-					l.Done.Add(1)
-				}
+				l.Done.Add(1)
 				if len(times) == chunk {
 					r.add(times)
 					times = times[:0]

@@ -67,6 +67,21 @@ func TestALoadEndsWithTheFirstError(t *testing.T) {
 	assert.Less(t, calls.Load(), int64(1_000_000))
 }
 
+func TestCallsThatNoLongerReturnAreGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int64
+		_, err := measure.Load{Callers: 2, Calls: 10}.Run(t.Context(), func(ctx context.Context) error {
+			if calls.Add(1) > 8 {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			time.Sleep(50 * time.Second)
+			return nil
+		})
+		assert.ErrorIs(t, err, measure.ErrStalled)
+	})
+}
+
 func TestALoadEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var calls atomic.Int64

@@ -70,7 +70,10 @@ func (p Place) open() (b broker.Broker, server redis.UniversalClient, close func
 		return b, nil, b.Close
 	}
 	client := Connect(p.Addr)
-	onRedis := redisx.New(client, p.Broker)
+	opts := p.Broker
+	opts.ReadBack = min(time.Second, p.Keep/5) // a result whose push was lost must be read while it is kept
+	opts.Logger = discard
+	onRedis := redisx.New(client, opts)
 	return onRedis, client, func() error { return errors.Join(onRedis.Close(), client.Close()) }
 }
 

@@ -41,14 +41,14 @@ func (s settings) compareAt(ctx context.Context, state broker.State, name string
 		if err != nil {
 			return err
 		}
-		fmt.Printf("\n%d sagas are %s after %v, %.0f bytes each\n", resting, name, time.Since(begun).Round(time.Second), bytes)
+		fmt.Fprintf(s.out, "\n%d sagas are %s after %v, %.0f bytes each\n", resting, name, time.Since(begun).Round(time.Second), bytes)
 		site, err := measure.Place{Addr: addr, Keep: time.Hour}.Local(ctx, workload.SuccessSaga)
 		if err != nil {
 			return err
 		}
 		defer site.Close()
 		f := &field{resting: resting, site: site}
-		if err := f.warm(ctx); err != nil {
+		if err := f.warm(ctx, s.first); err != nil {
 			return err
 		}
 		fields = append(fields, f)
@@ -57,13 +57,10 @@ func (s settings) compareAt(ctx context.Context, state broker.State, name string
 		if err := s.interleave(ctx, fields, n); err != nil {
 			return err
 		}
-		printFields(fields, name, n)
+		s.printFields(fields, name, n)
 	}
 	return nil
 }
-
-// first is how many sagas each server runs before anything is measured: enough for its tables to grow to what they hold afterwards.
-const first = 100_000
 
 // interleave runs sagas on one server after the other.
 func (s settings) interleave(ctx context.Context, fields []*field, callers int) error {
@@ -85,9 +82,9 @@ func (s settings) interleave(ctx context.Context, fields []*field, callers int) 
 	return nil
 }
 
-// warm runs sagas that are not measured.
-func (f *field) warm(ctx context.Context) error {
-	_, err := measure.Load{Callers: callers, Calls: first}.Run(ctx, f.site.Call)
+// warm runs sagas that are not measured: with enough of them, tables grow to what they hold afterwards.
+func (f *field) warm(ctx context.Context, sagas int) error {
+	_, err := measure.Load{Callers: callers, Calls: sagas}.Run(ctx, f.site.Call)
 	return err
 }
 
@@ -113,14 +110,14 @@ func (f *field) settle(ctx context.Context) error {
 	}
 }
 
-func printFields(fields []*field, name string, callers int) {
-	fmt.Printf("  with %d callers:\n", callers)
+func (s settings) printFields(fields []*field, name string, callers int) {
+	fmt.Fprintf(s.out, "  with %d callers:\n", callers)
 	for _, f := range fields {
-		fmt.Printf("  %9d %s: %6.0f sagas/s, %6.2f commands a saga, %6.1f µs of Redis CPU\n", f.resting, name,
+		fmt.Fprintf(s.out, "  %9d %s: %6.0f sagas/s, %6.2f commands a saga, %6.1f µs of Redis CPU\n", f.resting, name,
 			f.median(measure.Costs.Throughput), f.median(commands), f.median(serverCPU))
 	}
 	few, many := fields[0], fields[1]
-	fmt.Printf("  many against few, median of rounds: commands x %.2f, Redis CPU x %.2f\n",
+	fmt.Fprintf(s.out, "  many against few, median of rounds: commands x %.2f, Redis CPU x %.2f\n",
 		against(many, few, commands), against(many, few, serverCPU))
 }
 

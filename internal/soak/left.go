@@ -10,10 +10,8 @@ import (
 	"github.com/skald-go/skald/internal/workload"
 )
 
-const (
-	callers = 256
-	keep    = 5 * time.Second
-)
+// callers is how many wait at once.
+const callers = 256
 
 // leave prints what is left of many sagas when their results are gone.
 func (s settings) leave(ctx context.Context) error {
@@ -34,7 +32,7 @@ func (s settings) leaveOne(ctx context.Context, saga workload.Saga) error {
 		return err
 	}
 	defer stop()
-	site, err := measure.Place{Addr: addr, Keep: keep}.Local(ctx, saga)
+	site, err := measure.Place{Addr: addr, Keep: s.keep}.Local(ctx, saga)
 	if err != nil {
 		return err
 	}
@@ -43,9 +41,9 @@ func (s settings) leaveOne(ctx context.Context, saga workload.Saga) error {
 	if err = errors.Join(err, site.Close()); err != nil {
 		return err
 	}
-	fmt.Printf("\n%d sagas of %q, and what is there when their results are gone, after %v\n", s.left, saga.Name, time.Since(begun).Round(time.Second))
-	fmt.Printf("  keys                 %9d before, %9d after\n", before.Keys, after.Keys)
-	fmt.Printf("  used_memory_dataset  %9.0f before, %9.0f after: %+.0f bytes, %+.2f a saga\n", before.Bytes, after.Bytes, after.Bytes-before.Bytes,
+	fmt.Fprintf(s.out, "\n%d sagas of %q, and what is there when their results are gone, after %v\n", s.left, saga.Name, time.Since(begun).Round(time.Second))
+	fmt.Fprintf(s.out, "  keys                 %9d before, %9d after\n", before.Keys, after.Keys)
+	fmt.Fprintf(s.out, "  used_memory_dataset  %9.0f before, %9.0f after: %+.0f bytes, %+.2f a saga\n", before.Bytes, after.Bytes, after.Bytes-before.Bytes,
 		(after.Bytes-before.Bytes)/float64(s.left))
 	return nil
 }

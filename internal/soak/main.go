@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime"
@@ -20,10 +21,13 @@ import (
 
 // settings are what flags say.
 type settings struct {
+	out    io.Writer
 	sized  int // sagas whose memory is measured
 	left   int // sagas that are run and forgotten
+	keep   time.Duration
 	few    int // sagas at rest
 	many   int
+	first  int // sagas that are run before a comparison
 	rounds int
 	length time.Duration
 }
@@ -31,19 +35,21 @@ type settings struct {
 func main() {
 	ctx, stop := signal.NotifyContext(workload.WithTrace(context.Background(), workload.Trace), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "soak:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, args []string) error {
-	var s settings
+func run(ctx context.Context, args []string, out io.Writer) error {
+	s := settings{out: out}
 	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
 	flags.IntVar(&s.sized, "sized", 20_000, "sagas in each state whose memory is measured; 0: do not")
 	flags.IntVar(&s.left, "left", 200_000, "sagas that are run, and of which nothing should be left; 0: do not")
+	flags.DurationVar(&s.keep, "keep", 5*time.Second, "how long results of the latter are kept")
 	flags.IntVar(&s.few, "few", 1000, "sagas at rest, to compare")
 	flags.IntVar(&s.many, "many", 1_000_000, "with so many; 0: do not")
+	flags.IntVar(&s.first, "first", 100_000, "sagas that are run before the comparison, so that tables of Redis have grown")
 	flags.IntVar(&s.rounds, "rounds", 5, "how many interleaved runs the medians of a comparison are of")
 	flags.DurationVar(&s.length, "length", 2*time.Second, "of one of these runs")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
@@ -51,10 +57,10 @@ func run(ctx context.Context, args []string) error {
 	} else if err != nil {
 		return err
 	}
-	if s.sized < 0 || s.left < 0 || s.few < 1 || s.many < 0 || s.rounds < 1 || s.length <= 0 {
-		return errors.New("few, rounds and length are positive, and nothing is negative")
+	if s.sized < 0 || s.left < 0 || s.few < 1 || s.keep <= 0 || s.many < 0 || s.first < 0 || s.rounds < 1 || s.length <= 0 {
+		return errors.New("keep, few, rounds and length are positive, and nothing is negative")
 	}
-	fmt.Printf("%s, %d cores; sagas of three steps, 200 bytes in, 64 bytes a recorded output, IDs of 36 bytes\n", runtime.Version(), runtime.GOMAXPROCS(0))
+	fmt.Fprintf(out, "%s, %d cores; sagas of three steps, 200 bytes in, 64 bytes a recorded output, IDs of 36 bytes\n", runtime.Version(), runtime.GOMAXPROCS(0))
 	return errors.Join(s.sizes(ctx), s.leave(ctx), s.compare(ctx))
 }
 

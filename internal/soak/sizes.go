@@ -15,7 +15,7 @@ func (s settings) sizes(ctx context.Context) error {
 	if s.sized == 0 {
 		return nil
 	}
-	fmt.Printf("\nMemory of Redis for a saga, of %d in that state\n", s.sized)
+	fmt.Fprintf(s.out, "\nMemory of Redis for a saga, of %d in that state\n", s.sized)
 	for _, at := range []struct {
 		state broker.State
 		name  string
@@ -29,7 +29,7 @@ func (s settings) sizes(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("  %-36s %5.0f bytes\n", at.name, bytes)
+		fmt.Fprintf(s.out, "  %-36s %5.0f bytes\n", at.name, bytes)
 	}
 	return nil
 }
