@@ -126,6 +126,20 @@ func TestSagasRunAsAUserOfLeastPrivilege(t *testing.T) {
 	}
 }
 
+func TestReplicatedSagasRunAsAUserOfLeastPrivilege(t *testing.T) {
+	verifyNone(t)
+	master := redistest.Start(t, aclUser(t, "shop"))
+	redistest.Replica(t, master)
+	admin := master.Client()
+	require.NoError(t, admin.Do(t.Context(), "ACL", "SETUSER", "shop", "+wait").Err())
+	require.NoError(t, admin.ConfigResetStat(t.Context()).Err())
+	opts := redisx.Options{Namespace: "shop", Durability: redisx.Replicated(1)}
+	callAll(t, work(t, newBroker(t, asShop(t, master), opts), options()), 200)
+	done, refused := called(t, admin)
+	assert.Contains(t, done, "wait")
+	assert.Empty(t, refused)
+}
+
 // A server that may not be asked for its version and memory policy is taken to be right.
 func TestSagasRunWithoutInfo(t *testing.T) {
 	s := redistest.Start(t, aclUser(t, "shop"))

@@ -28,7 +28,6 @@ const partition0 = "{skald:00}:w"
 func clusterClient(t *testing.T, c *redisserver.Cluster) redis.UniversalClient {
 	opts := c.ClientOptions()
 	opts.ReadTimeout, opts.ContextTimeoutEnabled = time.Second, true
-	opts.ClusterStateReloadInterval = 2 * time.Second
 	client := redis.NewClusterClient(opts)
 	t.Cleanup(func() { client.Close() })
 	return client

@@ -32,6 +32,9 @@ func verifyNone(t *testing.T) {
 // newBroker makes a broker that is closed when the test ends.
 func newBroker(t *testing.T, client redis.UniversalClient, opts redisx.Options) *redisx.Broker {
 	t.Helper()
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
 	b := redisx.New(client, opts)
 	t.Cleanup(func() { require.NoError(t, b.Close()) })
 	return b

@@ -81,7 +81,7 @@ func failures(t *testing.T, client *redis.Options, log *told) (texts []string) {
 	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	c := redis.NewClient(client)
 	t.Cleanup(func() { c.Close() })
-	b := newBroker(t, c, redisx.Options{})
+	b := newBroker(t, c, redisx.Options{Logger: logger})
 	opts := options()
 	opts.Logger = logger
 	e := flow.NewEngine(b, opts)

@@ -80,22 +80,32 @@ func TestSagasOutliveAMasterThatIsKilled(t *testing.T) {
 	callAll(t, e, 100)
 }
 
-// Without Durability a failover may lose what the old master acknowledged last, and nothing else: work goes on.
-func TestWorkGoesOnAfterAFailoverUnderLoad(t *testing.T) {
-	verifyNone(t)
-	h := startHA(t)
-	b := newBroker(t, h.client(t), redisx.Options{})
-	e := work(t, b, options())
-	tr := begin(t, e)
-	tr.flows(t, 200)
-	require.NoError(t, h.sentinels.Failover(t.Context()))
-	h.promoted(t)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	require.NoError(t, h.master.Linked(ctx), "the old master is a replica, and acknowledges nothing any more")
-
-	fresh := begin(t, e)
-	fresh.flows(t, 200)
-	fresh.finish(t)
-	assert.NoError(t, e.Health(t.Context()))
+// With Replicated(1) nothing that was acknowledged is lost, whether the master is killed or replaced under load.
+func TestReplicatedSagasOutliveTheirMaster(t *testing.T) {
+	for name, replace := range map[string]func(t *testing.T, h *ha){
+		"killed": func(t *testing.T, h *ha) {
+			h.master.Kill()
+			h.promoted(t)
+			h.master.Restart() // the new master needs a replica
+		},
+		"replaced": func(t *testing.T, h *ha) {
+			require.NoError(t, h.sentinels.Failover(t.Context()))
+			h.promoted(t)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			verifyNone(t)
+			h := startHA(t)
+			b := newBroker(t, h.client(t), redisx.Options{Durability: redisx.Replicated(1)})
+			e := work(t, b, options(), waiting)
+			waiters := crowd(t, e, parkedOn(t, b), 50)
+			tr := begin(t, e)
+			tr.flows(t, 200)
+			replace(t, h)
+			tr.flows(t, 200)
+			tr.finish(t)
+			awake(t, e, waiters)
+			require.NoError(t, e.Health(t.Context()))
+		})
+	}
 }

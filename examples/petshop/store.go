@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -59,7 +60,7 @@ type redisStore struct {
 func openRedis(opts *redis.Options) *redisStore {
 	client, namespace := redis.NewClient(opts), "petshop-"+rand.Text()
 	return &redisStore{
-		Broker: redisx.New(client, redisx.Options{Namespace: namespace}),
+		Broker: redisx.New(client, redisx.Options{Namespace: namespace, Logger: slog.New(slog.DiscardHandler)}),
 		client: client, namespace: namespace, stop: func() error { return nil },
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -51,7 +52,7 @@ func TestTokensAreNotReadableInRedis(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			client := redistest.Start(t).Client()
 			k := brokers.Kind{Name: "redis", Open: func(t testing.TB) broker.Broker {
-				b := redisx.New(client, redisx.Options{})
+				b := redisx.New(client, redisx.Options{Logger: slog.New(slog.DiscardHandler)})
 				t.Cleanup(func() { assert.NoError(t, b.Close()) })
 				return b
 			}}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"sync"
 	"testing"
@@ -78,7 +79,7 @@ func Client(t testing.TB) *redis.Client {
 
 // openRedis opens a broker in a namespace of its own.
 func openRedis(t testing.TB) broker.Broker {
-	b := redisx.New(Client(t), redisx.Options{Namespace: rand.Text()})
+	b := redisx.New(Client(t), redisx.Options{Namespace: rand.Text(), Logger: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() { assert.NoError(t, b.Close()) })
 	return b
 }
