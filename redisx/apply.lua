@@ -89,14 +89,9 @@ local function start(i, w, head, record, limited)
     return 'O'
   end
   local mail = (other or boxed[i]) and adopt(id) or 0
-  local flags, tail = mail > 0 and BOX or 0, ''
-  if HEAD + #head + #record + 4 <= ROOM then
-    flags, tail = flags + INLINE, pack('>I4', #record) .. record
-  else
-    starts[#starts + 1] = id
-    starts[#starts + 1] = record
-  end
-  set(i, pack(FIXED, state, flags, 1, now, 0, 0, 0, mail, owner, NOBODY) .. head .. tail)
+  set(i, pack(FIXED, state, mail > 0 and BOX + INLINE or INLINE, 1, now, 0, 0, 0, mail, owner, NOBODY) .. head)
+  starts[#starts + 1] = id
+  starts[#starts + 1] = record
   if state == READY then
     push(line[i], id)
     if queued then queued = queued + 1 end
@@ -203,7 +198,7 @@ local function finish(i, m, flags, chunks, outcome, keep)
   local id = ID[i]
   past[i] = bare(m) .. outcome
   call('SET', P .. 'r:' .. id, past[i], 'PX', millis(keep))
-  if not has(flags, INLINE) then stopped[#stopped + 1] = id end
+  stopped[#stopped + 1] = id
   journal_fields(dropped, id, chunks)
   if has(flags, OUTCOME) then call('HDEL', P .. 'oc', id) end
   if has(flags, BOX) then close(id, keep) end

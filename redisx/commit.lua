@@ -2,7 +2,7 @@
 -- sagas that have no mail and are small. It applies all or nothing, and answers the time, or the numbers of the operations that are not
 -- as the client takes them to be: those go through apply.
 --
--- ARGV: worker, numbers of starts, keeps, finishes, groups and messages; an ID and a line for each start; an ID, how the line begins, how it
+-- ARGV: worker, numbers of starts, keeps, finishes, groups and messages; an ID, a line and a record for each start; an ID, how the line begins, how it
 -- is to begin and what is appended for each keep; an ID, how the line begins and a result for each finish; groups of finishes, as how long they are kept and how many
 -- they are; messages, as channel and text.
 local P = string.sub(KEYS[1], 1, -2)
@@ -11,11 +11,14 @@ call('EXISTS', P .. '-', P .. '--') -- an error while the slot moves to another 
 local w, ns, nk, nf = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 if call('HEXISTS', KEYS[1], w) == 0 then return redis.error_reply('FENCED') end
 
-local keeps, finishes = 7 + 2 * ns, 7 + 2 * ns + 4 * nk
+local keeps, finishes = 7 + 3 * ns, 7 + 3 * ns + 4 * nk
 local ids, n = {}, 0
-for i = 7, keeps - 1, 2 do
+local changed, records = {}, {}
+for i = 7, keeps - 1, 3 do
   n = n + 1
   ids[n] = ARGV[i]
+  changed[2 * n - 1], changed[2 * n] = ARGV[i], ARGV[i + 1]
+  records[2 * n - 1], records[2 * n] = ARGV[i], ARGV[i + 2]
 end
 for i = keeps, finishes - 1, 4 do
   n = n + 1
@@ -41,8 +44,6 @@ end
 
 -- A line begins with state, flags and revision, in 8 bytes, and its owner stands at 31.
 local middle = string.rep('\0', 16) .. w .. w -- when it wakes, takeovers, chunks, unread events; owner, last committer
-local changed = {}
-for i = 7, keeps - 1 do changed[i - 6] = ARGV[i] end
 local at = keeps
 for i = ns + 1, n do
   local m = lines[i]
@@ -58,11 +59,15 @@ end
 if #bad > 0 then return bad end
 
 if #changed > 0 then call('HSET', P .. 'm', unpack(changed)) end
-if ns > 0 then call('SADD', P .. 'o:' .. w, unpack(ids, 1, ns)) end
+if ns > 0 then
+  call('HSET', P .. 's', unpack(records))
+  call('SADD', P .. 'o:' .. w, unpack(ids, 1, ns))
+end
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if nf > 0 then
   call('HDEL', P .. 'm', unpack(ids, ns + nk + 1))
+  call('HDEL', P .. 's', unpack(ids, ns + nk + 1))
   call('SREM', P .. 'o:' .. w, unpack(ids, ns + nk + 1))
   local at, group = finishes, finishes + 3 * nf
   for g = group, group + 2 * ARGV[5] - 1, 2 do

@@ -3,8 +3,8 @@
 -- A saga's line in hash m is a fixed part, which changes, and a head, which does not, except for rejections in its lane:
 --   fixed  state, flags, revision, since, wake, takeovers, chunks of journal, unread events, owner, last committer
 --   head   digest, node that started it, lane, parent
--- If the saga is INLINE, its record follows, with its length, and what its first transitions appended to its journal. Otherwise
--- its record is in hash s. What other transitions appended is in hash j.
+-- What the first transitions of a saga that is INLINE appended to its journal follows, as long as that is short. What others appended is in
+-- hash j, and its record in hash s. Lines are kept short because Lua, as Redis has it, hashes each byte of every string that it makes.
 --
 -- While the partition's slot moves from one node of a cluster to another, some keys are here and others are there, and a script that met
 -- one of those would end halfway. So each begins by asking for two keys that nobody has: then, and only then, that is an error.
@@ -18,7 +18,7 @@ local NOBODY = string.rep(' ', 16)
 local READY, OWNED, PARKED, HELD, BURIED, FINISHED = 1, 2, 3, 4, 5, 6
 local KEPT, BOX, OUTCOME, INLINE = 1, 2, 4, 8 -- flags: the last transition left it with its owner; it has a mailbox; an outcome
 local SEEN = 60000 -- for how many ms a message from another partition is known to have come
-local ROOM = 1536 -- the bytes that a line may have with record and journal
+local ROOM = 1536 -- the bytes that a line may have with its journal
 
 local call, pack, parse, sub = redis.call, struct.pack, struct.unpack, string.sub
 local _
@@ -118,11 +118,11 @@ local function mailbox(id)
   return mail
 end
 
--- stored gives what is stored of a saga: id, line, record if it is not in the line, mail, then the journal that is not in the line.
-local function stored(id, line)
-  local _, flags, _, _, _, _, chunks, unread = parse(FIXED, line)
-  if chunks == 0 and unread == 0 and has(flags, INLINE) then return { id, line } end
-  local saga = { id, line, not has(flags, INLINE) and call('HGET', P .. 's', id) or '', unread > 0 and mailbox(id) or {} }
+-- stored gives what is stored of a saga: id, line, record, mail, then the journal that is not in the line.
+local function stored(id, line, record)
+  local _, _, _, _, _, _, chunks, unread = parse(FIXED, line)
+  if chunks == 0 and unread == 0 then return { id, line, record } end
+  local saga = { id, line, record, unread > 0 and mailbox(id) or {} }
   local fields = {}
   journal_fields(fields, id, chunks)
   for n, chunk in ipairs(read(P .. 'j', fields)) do saga[4 + n] = chunk or '' end
@@ -131,6 +131,6 @@ end
 
 local function records(ids, lines)
   local out = {}
-  for k, id in ipairs(ids) do out[k] = stored(id, lines[k]) end
+  for k, record in ipairs(read(P .. 's', ids)) do out[k] = stored(ids[k], lines[k], record or '') end
   return out
 end

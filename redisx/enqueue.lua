@@ -1,28 +1,31 @@
 -- enqueue does starts of small sagas that wait for a worker. The client has made the lines. It applies all or nothing, and answers
 -- the time, or the numbers of the starts whose IDs are known: those go through apply.
 --
--- ARGV: number of starts, the bell; an ID and a line for each start; the lanes with their numbers of starts, in this order.
+-- ARGV: number of starts, the bell; an ID, a line and a record for each start; the lanes with their numbers of starts, in this order.
 local P = string.sub(KEYS[1], 1, -2)
 local call = redis.call
 call('EXISTS', P .. '-', P .. '--') -- an error while the slot moves to another node: see common.lua
 local n = tonumber(ARGV[1])
-local ids, keys = {}, {}
+local ids, keys, lines, records = {}, {}, {}, {}
 for i = 1, n do
-  local id = ARGV[1 + 2 * i]
+  local id = ARGV[3 * i]
   ids[i] = id
+  lines[2 * i - 1], lines[2 * i] = id, ARGV[3 * i + 1]
+  records[2 * i - 1], records[2 * i] = id, ARGV[3 * i + 2]
   keys[2 * i - 1] = P .. 'r:' .. id
   keys[2 * i] = P .. 'in:' .. id
 end
-local lines, bad = call('HMGET', P .. 'm', unpack(ids)), {}
+local there, bad = call('HMGET', P .. 'm', unpack(ids)), {}
 local known = call('EXISTS', unpack(keys)) > 0
 for i = 1, n do
-  if lines[i] or known and call('EXISTS', keys[2 * i - 1], keys[2 * i]) > 0 then bad[#bad + 1] = i end
+  if there[i] or known and call('EXISTS', keys[2 * i - 1], keys[2 * i]) > 0 then bad[#bad + 1] = i end
 end
 if #bad > 0 then return bad end
 
-call('HSET', P .. 'm', unpack(ARGV, 3, 2 + 2 * n))
+call('HSET', P .. 'm', unpack(lines))
+call('HSET', P .. 's', unpack(records))
 local done, woken = 0, {}
-for l = 3 + 2 * n, #ARGV, 2 do
+for l = 3 + 3 * n, #ARGV, 2 do
   local lane, count = ARGV[l], tonumber(ARGV[l + 1])
   if call('RPUSH', P .. 'q:' .. lane, unpack(ids, done + 1, done + count)) == count then
     call('SADD', P .. 'ls', lane)

@@ -12,7 +12,7 @@ import (
 // those that finish, of sagas without mail that are small. Of a saga that it owns a worker knows how its line begins; the server compares that,
 // and the owner. Whatever is otherwise goes through apply.lua.
 
-// room is how many bytes a line may have, with record and journal, to be written whole with each transition.
+// room is how many bytes a line may have with its journal, to be written whole with each transition.
 const room = 1536
 
 // The flags of a line, as in common.lua.
@@ -31,6 +31,7 @@ type hotOp struct {
 	before string        // how the line begins, if it has not changed
 	after  string        // how it is to begin after a keep
 	value  string        // the line of a start, what a keep appends, the result of a finish
+	record []byte        // of a start
 	lane   string        // of a start that is queued
 	keep   time.Duration // of a finish
 	node   string        // which is told of a finish, or nothing
@@ -49,7 +50,7 @@ func newHot(token string, h hotOp) *op {
 
 // startLine is the line of a saga that starts, owned by a seat or queued, or nothing if it is too long for one.
 func (p *partition) startLine(s broker.Start, token string) (line string, lane string) {
-	size := fixedLength + laneAt + 4 + len(s.Flow) + 20 + len(s.Parent) + 4 + len(s.Record)
+	size := fixedLength + laneAt + 4 + len(s.Flow) + 20 + len(s.Parent)
 	if size > room {
 		return "", ""
 	}
@@ -60,10 +61,8 @@ func (p *partition) startLine(s broker.Start, token string) (line string, lane s
 	b := make([]byte, 0, size)
 	b = appendFixed(b, fixed{state: state, flags: flagInline, rev: 1, since: p.now(), owner: token})
 	b = appendHead(b, s, p.b.node)
-	laneEnd := len(b) - 2 - len(s.Parent)
-	b = appendBlob(b, s.Record)
 	line = string(b)
-	return line, line[fixedLength+laneAt+2 : laneEnd]
+	return line, line[fixedLength+laneAt+2 : len(line)-2-len(s.Parent)]
 }
 
 // hotLine is what a worker knows of the line of a saga that it owns, if that may go through hot batches.
@@ -135,7 +134,7 @@ func (t *hotBatch) take(queue []*op) int {
 	clear(t.ids)
 	n, size := 0, 0
 	for i, o := range queue {
-		if n == maxOps || n > 0 && size+len(o.value) > maxBytes {
+		if n == maxOps || n > 0 && size+len(o.value)+len(o.record) > maxBytes {
 			break
 		}
 		if o.token != queue[0].token {
@@ -145,7 +144,7 @@ func (t *hotBatch) take(queue []*op) int {
 			continue
 		}
 		t.ids[o.id] = struct{}{}
-		size += len(o.value)
+		size += len(o.value) + len(o.record)
 		if i != n { // keep the order of the others
 			copy(queue[n+1:i+1], queue[n:i])
 			queue[n] = o
@@ -208,7 +207,7 @@ func (t *hotBatch) gatherQueued() {
 	slices.SortStableFunc(t.order, func(x, y *op) int { return strings.Compare(x.lane, y.lane) })
 	t.args = append(t.args, len(t.order), t.p.b.bell())
 	for _, o := range t.order {
-		t.args = append(t.args, &o.id, &o.value)
+		t.args = append(t.args, &o.id, &o.value, o.record)
 	}
 	for i := 0; i < len(t.order); {
 		n := i + 1
@@ -236,7 +235,7 @@ func (t *hotBatch) gatherOwned(token string) {
 	t.tell(t.order[lines:])
 	t.args = append(t.args, token, count[0], count[1], count[2], 0, len(t.told))
 	for _, o := range t.order[:count[0]] {
-		t.args = append(t.args, &o.id, &o.value)
+		t.args = append(t.args, &o.id, &o.value, o.record)
 	}
 	for _, o := range t.order[count[0]:lines] {
 		t.args = append(t.args, &o.id, &o.before, &o.after, &o.value)

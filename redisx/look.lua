@@ -11,7 +11,8 @@ for k, id in ipairs(ids) do
     out[k] = r and { r } or {}
   else
     local state, flags = parse(FIXED, m)
-    local saga = journal and stored(id, m) or { id, m, not has(flags, INLINE) and call('HGET', P .. 's', id) or '' }
+    local record = call('HGET', P .. 's', id) or ''
+    local saga = journal and stored(id, m, record) or { id, m, record }
     out[k] = { has(flags, OUTCOME) and call('HGET', P .. 'oc', id) or '', saga }
     workers = workers or state == READY or state == OWNED
   end

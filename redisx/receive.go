@@ -138,7 +138,7 @@ func (s *seat) adoptAll(records []any, f *found) error {
 	return nil
 }
 
-// parseRecord reads what is stored of a saga: its ID and line, then, unless all is in the line, its record, mail and journal.
+// parseRecord reads what is stored of a saga: its ID, line and record, then, if there is any, its mail and what is not in the line of its journal.
 func parseRecord(v []any) (line, *broker.Record, []numbered, error) {
 	if len(v) < 2 {
 		return line{}, nil, nil, errReply
@@ -157,16 +157,10 @@ func parseStored(id, stored string, more []any) (line, *broker.Record, []numbere
 		return l, nil, nil, err
 	}
 	r := &broker.Record{Start: l.start(id), Rev: l.rev, Takeovers: l.takeovers}
-	if l.flags&flagInline != 0 {
-		record, journal, ok := cutBlob(rest)
-		if !ok {
-			return l, nil, nil, errLine
-		}
-		r.Record = bytesOf(record)
-		if r.Journal, err = parseEntries(nil, journal); err != nil {
-			return l, nil, nil, err
-		}
-	} else if len(more) > 0 {
+	if r.Journal, err = parseEntries(nil, rest); err != nil {
+		return l, nil, nil, err
+	}
+	if len(more) > 0 {
 		r.Record = bytesOf(text(more[0]))
 	}
 	if len(more) < 2 {

@@ -3,6 +3,7 @@ package redisx
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/skald-go/skald/broker"
 )
@@ -57,7 +58,7 @@ func (b *Broker) startQueued(ctx context.Context, s broker.Start) (broker.Starte
 	b.watches.expect(s.ID)
 	p := b.partition(s.ID)
 	if line, lane := p.startLine(s, ""); line != "" && b.opts.Backlog == 0 {
-		cold, err := p.write(ctx, "", hotOp{kind: kindStart, id: s.ID, value: line, lane: lane})
+		cold, err := p.write(ctx, "", hotOp{kind: kindStart, id: s.ID, value: line, record: slices.Clone(s.Record), lane: lane})
 		if err != nil || !cold {
 			return broker.Started{State: broker.Ready}, err
 		}
@@ -86,7 +87,7 @@ func (b *Broker) startOwned(ctx context.Context, s broker.Start, by *seat) (brok
 	o.saga(s, b.node)
 	w.begin(p, s.ID, string(o.buf[opHeader+2:len(o.buf)-4-len(s.Record)]))
 	if line, _ := p.startLine(s, token); line != "" {
-		cold, err := p.write(ctx, token, hotOp{kind: kindStart, id: s.ID, value: line})
+		cold, err := p.write(ctx, token, hotOp{kind: kindStart, id: s.ID, value: line, record: slices.Clone(s.Record)})
 		switch {
 		case err == nil && !cold:
 			o.release()
