@@ -301,6 +301,9 @@ func (m *machine) compare() {
 		}
 		require.NoError(m.s.t, err)
 		x.settle(shot.State)
+		if x.state == broker.Ready && shot.State == broker.Owned {
+			continue // a Receive that has ended took it, and its worker has not heard of it yet
+		}
 		require.Equal(m.s.t, x.state, shot.State, "state of %q", id)
 		require.Equal(m.s.t, x.rev, shot.Rev, "revision of %q", id)
 		if x.state == broker.Owned {
