@@ -1,6 +1,11 @@
 package redisx
 
-import "github.com/skald-go/skald/broker"
+import (
+	"context"
+	"time"
+
+	"github.com/skald-go/skald/broker"
+)
 
 // Kill ends the signs of life of a worker.
 func Kill(w broker.Worker) {
@@ -22,4 +27,42 @@ func Deafen(b *Broker) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.listening = true
+}
+
+// Sweep does once what chores do now and then in the first partition, and tells whether there is more to do.
+func Sweep(ctx context.Context, b *Broker) (more bool, err error) {
+	s, err := b.parts[0].sweep(ctx, "")
+	return s.more, err
+}
+
+// TakeUnheard has the server hand a saga to w, in an answer that nobody hears.
+func TakeUnheard(ctx context.Context, w broker.Worker) error {
+	s := w.(*worker).seats[0]
+	token, _ := s.name()
+	_, err := s.p.run(ctx, receiveScript, token, s.w.member.Build, 1, 1, s.w.flows[0])
+	return err
+}
+
+// ParkAhead parks a saga of w for a time, as a worker does whose clock is ahead of the server's.
+func ParkAhead(ctx context.Context, w broker.Worker, id string, rev uint64, wait, ahead time.Duration) error {
+	s := w.(*worker).seat(id)
+	token, _ := s.name()
+	o := newOp(kindCommit, id, token)
+	until := time.Now().Add(wait)
+	o.transition(s.p, broker.Transition{ID: id, Rev: rev, Next: broker.Park, Until: until}, "")
+	append48(o.buf[:len(o.buf)-12], uint64(until.Add(ahead).UnixMilli()))
+	if err := s.p.do(ctx, s.p.cold, o); err != nil {
+		return err
+	}
+	s.w.drop(id)
+	return says(o.code)
+}
+
+// Relay brings a message to its partition, as one does who was stopped on the way for some time.
+func Relay(ctx context.Context, b *Broker, m broker.Message, stopped time.Duration) error {
+	o := newOp(0, m.To, "")
+	o.buf = appendText(o.buf[:0], m.To)
+	o.message(m)
+	b.partition(m.To).clocked(time.Now().Add(-stopped).UnixMilli())
+	return b.bring(away{m.ID, o.buf}).await(ctx, b)
 }

@@ -15,12 +15,13 @@ import (
 	"github.com/skald-go/skald/broker"
 )
 
-// What is read from the server may be anything: another may have written it, or written over it. It gives an error then. What is read without
-// one must be what was written, so that what a reader takes, a writer writes again.
+// What is read from the server may be anything: another may have written it, or written over it. It gives an error then. What is read
+// without one must be what was written, so that what a reader takes, a writer writes again.
 
 var (
 	fuzzSaga = broker.Start{
-		ID: "order-42/child", Served: broker.Served{Flow: "order", Version: 3}, Digest: [32]byte{1, 2, 3}, Record: []byte("record"), Parent: "order-42",
+		ID: "order-42/child", Served: broker.Served{Flow: "order", Version: 3},
+		Digest: [32]byte{1, 2, 3}, Record: []byte("record"), Parent: "order-42",
 	}
 	fuzzEvent = broker.Event{ID: "e1", Kind: "signal", Name: "paid", Data: []byte("data"), At: time.Unix(1_700_000_000, 5).UTC()}
 	fuzzToken = strings.Repeat("t", workerLength)
@@ -157,9 +158,9 @@ func FuzzAnswers(f *testing.F) {
 	require.NoError(f, err)
 	for _, answer := range []any{
 		nil, int64(1), "text", []any{},
-		[]any{"a", line},
+		[]any{"a", line, "record"},
 		[]any{"a", cold, "record", []any{"e1", body(fuzzEvent, 2), "e0", body(fuzzEvent, 1)}, chunk, chunk},
-		[]any{"outcome", []any{"a", line}},
+		[]any{"outcome", []any{"a", line, "record"}},
 		[]any{line[:headEnd(line)] + "outcome"},
 		[]any{int64(1), []any{"e1", body(fuzzEvent, 2)}},
 		[]any{"a", "2", []any{"e1", body(fuzzEvent, 2)}},
@@ -251,7 +252,9 @@ func FuzzNews(f *testing.F) {
 	client := nowhere(f)
 	result := sampleLine(client, "") + "outcome"
 	news := string(appendResult([]byte{'H', 0, 1, 'a'}, "a", result))
-	for _, message := range []string{news, news + news, news[:len(news)-1], "R\x00\x01a\xff\xff\xff\xff", "H", "M" + fuzzToken, "Mnobody", ""} {
+	for _, message := range []string{
+		news, news + news, news[:len(news)-1], "R\x00\x01a\xff\xff\xff\xff", "H", "M" + fuzzToken, "Mnobody", "",
+	} {
 		f.Add(message)
 	}
 	f.Fuzz(func(t *testing.T, message string) {
@@ -269,7 +272,9 @@ func FuzzNews(f *testing.F) {
 
 func FuzzBell(f *testing.F) {
 	client := nowhere(f)
-	for _, message := range []string{"1\norder@3", "0\nother@1\norder@3\x00build", "2\norder@3", "-1\norder@3", "x\norder@3", "1", "", "\n\n"} {
+	for _, message := range []string{
+		"1\norder@3", "0\nother@1\norder@3\x00build", "2\norder@3", "-1\norder@3", "x\norder@3", "1", "", "\n\n",
+	} {
 		f.Add(message)
 	}
 	f.Fuzz(func(t *testing.T, message string) {
@@ -290,13 +295,15 @@ func FuzzBell(f *testing.F) {
 	})
 }
 
-// FuzzSagaComesBack writes a start, a transition that keeps and one that finishes, as commit.lua stores them, and reads the saga after each.
+// FuzzSagaComesBack writes a start, a transition that keeps and one that finishes, as commit.lua stores them, and reads the saga after
+// each.
 func FuzzSagaComesBack(f *testing.F) {
 	client := nowhere(f)
 	f.Add("order-42", "order", 3, "parent", []byte("record"), "reserve", []byte("out"), []byte("outcome"))
 	f.Add("", "", -1, "", []byte{}, "", []byte{}, []byte{})
 	f.Fuzz(func(t *testing.T, id, flow string, version int, parent string, record []byte, path string, data, outcome []byte) {
-		s := broker.Start{ID: id, Served: broker.Served{Flow: flow, Version: version}, Digest: [32]byte{9}, Parent: parent, Record: record}
+		s := broker.Start{ID: id, Served: broker.Served{Flow: flow, Version: version}, Digest: [32]byte{9}, Parent: parent}
+		s.Record = record
 		keep := broker.Transition{ID: id, Rev: 1, Next: broker.Keep, Append: []broker.Entry{{Path: path, Data: data}}}
 		if strings.Contains(flow, "\x00") || checkStart(s) != nil || checkTransition(keep) != nil {
 			return
@@ -337,7 +344,7 @@ func FuzzSagaComesBack(f *testing.F) {
 // stands reads what is stored of s, and gives its line.
 func stands(t *testing.T, s broker.Start, stored string, state broker.State, rev uint64, journal ...broker.Entry) line {
 	t.Helper()
-	l, r, mail, err := parseStored(s.ID, stored, nil)
+	l, r, mail, err := parseStored(s.ID, stored, []any{string(s.Record)})
 	require.NoError(t, err)
 	require.Empty(t, mail)
 	require.Equal(t, state, l.state)

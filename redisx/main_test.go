@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// Cases of the suite spend their time waiting for a server's clock, so more of them run side by side than there are cores. Fuzzing does not wait.
+// Cases of the suite spend their time waiting for a server's clock, so more of them run side by side than there are cores.
+// Fuzzing does not wait.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if flag.Lookup("test.fuzz").Value.String() == "" {
