@@ -183,7 +183,7 @@ func refusals(t *testing.T, client *redis.Client) int {
 	return n
 }
 
-// A server that hangs is an outage like any other: connections stay, and nothing is answered.
+// A server that hangs is an outage like any other: connections stay, and nothing is answered, for less than a lease and for more.
 func TestSagasOutliveAServerThatHangs(t *testing.T) {
 	verifyNone(t)
 	s := redistest.Start(t)
@@ -195,10 +195,10 @@ func TestSagasOutliveAServerThatHangs(t *testing.T) {
 	e := work(t, b, options(), waiting)
 	waiters := crowd(t, e, parkedOn(t, b), 50)
 	tr := begin(t, e)
-	for range 2 {
+	for _, outage := range []time.Duration{500 * time.Millisecond, options().Lease + time.Second} {
 		tr.flows(t, 50)
 		require.NoError(t, s.Pause())
-		time.Sleep(1500 * time.Millisecond)
+		time.Sleep(outage)
 		require.NoError(t, s.Resume())
 	}
 	tr.flows(t, 50)

@@ -1,6 +1,7 @@
 package redisserver_test
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,7 +14,10 @@ import (
 // fakes are programs that stand in for those of a system, each a line of shell; $DIR is where they are.
 type fakes map[string]string
 
-const installs = `echo "$0 $@" >>"$DIR/calls"; case "$*" in *install*|add*) echo "#!/bin/sh" >"$DIR/redis-server"; chmod +x "$DIR/redis-server";; esac`
+const installs = `echo "$0 $@" >>"$DIR/calls"; case "$*" in *install*|add*) cp "$DIR/fresh" "$DIR/redis-server"; chmod +x "$DIR/redis-server";; esac`
+
+// version is a redis-server that only says which it is.
+func version(v string) string { return `echo "Redis server v=` + v + ` sha=00000000:0"` }
 
 func TestTheScriptInstallsRedisOrSaysHow(t *testing.T) {
 	const root, user = "echo 0", "echo 1000"
@@ -24,7 +28,8 @@ func TestTheScriptInstallsRedisOrSaysHow(t *testing.T) {
 		says   string
 		calls  []string
 	}{
-		"there already":      {system: fakes{"redis-server": "exit 1", "id": user}},
+		"there already":      {system: fakes{"redis-server": version("7.0.15"), "id": user}},
+		"too old":            {system: fakes{"redis-server": version("6.2.14"), "id": root, "apt-get": installs}, fails: true, says: "is older: Redis server v=6.2.14"},
 		"root on Debian":     {system: fakes{"apt-get": installs, "id": root}, calls: []string{"apt-get update", "install -y"}},
 		"sudo on Debian":     {system: fakes{"apt-get": installs, "id": user, "sudo": sudo}, calls: []string{"sudo", "apt-get update", "install -y"}},
 		"root on Fedora":     {system: fakes{"dnf": installs, "id": root}, calls: []string{"dnf install"}},
@@ -62,10 +67,12 @@ func TestTheScriptInstallsRedisOrSaysHow(t *testing.T) {
 
 // write puts the programs into dir, with the shell and what they themselves need.
 func (f fakes) write(t *testing.T, dir string) {
+	f = maps.Clone(f)
+	f["fresh"] = version("8.0.2")
 	for name, line := range f {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+line+"\n"), 0o700))
 	}
-	for _, name := range []string{"sh", "chmod"} {
+	for _, name := range []string{"sh", "chmod", "cp", "sed"} {
 		path, err := exec.LookPath(name)
 		require.NoError(t, err)
 		require.NoError(t, os.Symlink(path, filepath.Join(dir, name)))

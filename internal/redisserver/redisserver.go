@@ -1,4 +1,4 @@
-// Package redisserver starts real redis-server processes, on free ports of the loopback interface and in directories of their own, and
+// Package redisserver starts real redis-server processes, of Redis 7.0 or later, on free ports of the loopback interface and in directories of their own, and
 // stops them: single servers, replicas, Sentinels and clusters. It serves commands and tests; package redistest is the latter's wrapper.
 //
 // Every process ends with the process that started it. On Linux the kernel sees to that even when the parent is killed; elsewhere only

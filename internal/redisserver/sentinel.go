@@ -83,13 +83,28 @@ func (s *Sentinels) knows(ctx context.Context, node *Server, replicas string) er
 // Addrs are the addresses of the Sentinels.
 func (s *Sentinels) Addrs() []string { return addrsOf(s.Nodes) }
 
-// Master is the address of the master that the first Sentinel names.
+// Master is the address of the master that all Sentinels name. While they disagree, as in a failover, it is an error.
 func (s *Sentinels) Master(ctx context.Context) (string, error) {
-	client := redis.NewSentinelClient(s.Nodes[0].ClientOptions())
+	var master string
+	for _, node := range s.Nodes {
+		named, err := s.masterOf(ctx, node)
+		if err != nil {
+			return "", fmt.Errorf("redisserver: ask the Sentinel on %s for the master %s: %w", node.Addr, s.Name, err)
+		}
+		if master != "" && master != named {
+			return "", fmt.Errorf("redisserver: the Sentinels disagree upon the master %s: %s or %s", s.Name, master, named)
+		}
+		master = named
+	}
+	return master, nil
+}
+
+func (s *Sentinels) masterOf(ctx context.Context, node *Server) (string, error) {
+	client := redis.NewSentinelClient(node.ClientOptions())
 	defer client.Close()
 	at, err := client.GetMasterAddrByName(ctx, s.Name).Result()
 	if err != nil {
-		return "", fmt.Errorf("redisserver: ask the Sentinel on %s for the master %s: %w", s.Nodes[0].Addr, s.Name, err)
+		return "", err
 	}
 	return net.JoinHostPort(at[0], at[1]), nil
 }
