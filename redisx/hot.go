@@ -74,10 +74,11 @@ type hotLine struct {
 
 const frontLength = 8
 
-// newHotLine gives what there is to know of a line; nothing, if the saga has to go through apply.lua.
+// newHotLine gives what there is to know of a line; nothing, if the saga has to go through apply.lua: it has mail or an outcome, or a
+// part of its journal is not in the line.
 func newHotLine(line string) hotLine {
 	end := headEnd(line)
-	if end == 0 || line[1]&^flagKept != flagInline {
+	if end == 0 || line[1]&^flagKept != flagInline || parseUint(line[chunksAt:ownerAt]) != 0 {
 		return hotLine{}
 	}
 	return hotLine{front: line[:frontLength], head: line[fixedLength:end], size: len(line)}

@@ -30,7 +30,9 @@ type line struct {
 }
 
 const (
-	fixedLength = 1 + 1 + 6 + 6 + 6 + 2 + 4 + 4 + 2*workerLength
+	chunksAt    = 1 + 1 + 6 + 6 + 6 + 2 // and unread events
+	ownerAt     = chunksAt + 4 + 4
+	fixedLength = ownerAt + 2*workerLength
 	nodeAt      = 32 // in a head
 	laneAt      = nodeAt + nodeLength
 )
