@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -173,13 +174,13 @@ func (c *Cluster) SlotOf(ctx context.Context, key string) (slot int, err error) 
 func (c *Cluster) ownerOf(ctx context.Context, slot int) (*Server, error) {
 	var owner *Server
 	err := c.ask(func(client *redis.Client) error {
-		ranges, err := client.ClusterSlots(ctx).Result()
+		shards, err := client.ClusterShards(ctx).Result()
 		if err != nil {
 			return err
 		}
-		for _, r := range ranges {
-			if r.Start <= slot && slot <= r.End {
-				owner = c.node(r.Nodes[0].Addr)
+		for _, shard := range shards {
+			if serves(shard, slot) {
+				owner = c.masterIn(shard)
 			}
 		}
 		return nil
@@ -190,10 +191,23 @@ func (c *Cluster) ownerOf(ctx context.Context, slot int) (*Server, error) {
 	return owner, err
 }
 
-// node finds a node by its address. A node that names itself may leave its host out.
+func serves(shard redis.ClusterShard, slot int) bool {
+	return slices.ContainsFunc(shard.Slots, func(r redis.SlotRange) bool { return r.Start <= int64(slot) && int64(slot) <= r.End })
+}
+
+func (c *Cluster) masterIn(shard redis.ClusterShard) *Server {
+	for _, node := range shard.Nodes {
+		if node.Role == "master" {
+			return c.node(address(int(max(node.Port, node.TLSPort)))) // one of the two is 0
+		}
+	}
+	return nil
+}
+
+// node finds a node by its address.
 func (c *Cluster) node(addr string) *Server {
 	for _, node := range c.Nodes {
-		if node.Addr == addr || strings.HasPrefix(addr, ":") && strings.HasSuffix(node.Addr, addr) {
+		if node.Addr == addr {
 			return node
 		}
 	}
@@ -224,7 +238,7 @@ func (c *Cluster) ReplicasOf(ctx context.Context, master *Server) ([]*Server, er
 	}
 	var replicas []*Server
 	err = c.ask(func(client *redis.Client) error {
-		lines, err := client.ClusterSlaves(ctx, id).Result()
+		lines, err := client.Do(ctx, "CLUSTER", "REPLICAS", id).StringSlice()
 		for _, line := range lines {
 			addr, _, _ := strings.Cut(strings.Fields(line)[1], "@")
 			if node := c.node(addr); node != nil && node.Running() {
