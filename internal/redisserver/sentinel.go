@@ -40,11 +40,25 @@ func StartSentinels(ctx context.Context, n int, name string, master *Server) (*S
 			return nil, errors.Join(err, s.Close())
 		}
 		s.Nodes = append(s.Nodes, node)
+		if err := node.hasten(ctx); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
 	}
 	if err := s.meet(ctx, master); err != nil {
 		return nil, errors.Join(fmt.Errorf("redisserver: wait for the Sentinels of %s to find each other: %w", master.Addr, err), s.Close())
 	}
 	return s, nil
+}
+
+// hasten makes a Sentinel look at servers and talk with the others more often, so that they find what has changed in a second rather than ten.
+func (s *Server) hasten(ctx context.Context) error {
+	err := s.with(func(client *redis.Client) error {
+		return client.Do(ctx, "SENTINEL", "DEBUG", "info-period", 1000, "publish-period", 500).Err()
+	})
+	if err != nil {
+		return fmt.Errorf("redisserver: set how often the Sentinel on %s looks: %w", s.Addr, err)
+	}
+	return nil
 }
 
 // meet waits until every Sentinel knows the others and the replicas of master.
