@@ -15,12 +15,12 @@ import (
 	"github.com/skald-go/skald/redisx"
 )
 
-// The suite runs as the user of least privilege that docs/redis.md describes, and needs every command that it may use.
+// The suite runs as the user of least privilege that docs/redis.md describes.
 func TestBroker(t *testing.T) {
 	server := redistest.Start(t, aclUser(t, "test-*"))
 	admin, client := server.Client(), asShop(t, server)
 	require.NoError(t, admin.ConfigResetStat(t.Context()).Err())
-	t.Cleanup(func() { minimal(t, admin) })
+	t.Cleanup(func() { sufficient(t, admin) })
 	brokertest.Run(t, harness(client, 1))
 }
 

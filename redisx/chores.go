@@ -4,8 +4,6 @@ import (
 	"context"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // chores are what has to be done now and then, by any broker that has workers: several do no harm.
@@ -67,7 +65,6 @@ func (c *chores) wait() time.Duration {
 func (c *chores) run(b *Broker) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var tidied time.Time
 	for {
 		select {
 		case <-c.kicked:
@@ -79,50 +76,38 @@ func (c *chores) run(b *Broker) {
 		}
 		if len(b.workers()) > 0 {
 			c.sweepAll(b)
-			if time.Since(tidied) > tidyEvery {
-				tidied = time.Now()
-				b.each(func(p *partition) { _, _ = p.run(b.ctx, tidyScript) }) // what fails now is done next time
-			}
 		}
 		timer.Reset(c.wait())
 	}
 }
 
-// each calls f for all partitions, several at the same time.
-func (b *Broker) each(f func(*partition)) {
-	if len(b.parts) == 1 {
-		f(b.parts[0])
-		return
-	}
-	var group errgroup.Group
-	group.SetLimit(abreast)
-	for _, p := range b.parts {
-		group.Go(func() error {
-			f(p)
-			return nil
-		})
-	}
-	_ = group.Wait()
-}
-
-// sweepAll does what is due. What fails is done next time.
+// sweepAll does what is due, in all partitions side by side. What fails is done next time.
 func (c *chores) sweepAll(b *Broker) {
 	c.mu.Lock()
 	c.next = time.Time{}
 	c.mu.Unlock()
-	b.each(func(p *partition) {
-		for b.ctx.Err() == nil {
-			s, err := p.sweep(b.ctx, "")
-			if err != nil {
-				return
-			}
-			if !s.more {
-				c.due(s.wake)
-				c.clear(p, s.away)
-				return
-			}
+	for _, p := range b.parts {
+		p.sweeping.do(b, func() { c.sweep(p) })
+	}
+}
+
+func (c *chores) sweep(p *partition) {
+	b := p.b
+	for b.ctx.Err() == nil {
+		s, err := p.sweep(b.ctx, "")
+		if err != nil {
+			return
 		}
-	})
+		if !s.more {
+			c.due(s.wake)
+			c.clear(p, s.away)
+			break
+		}
+	}
+	if time.Since(p.tidied) > tidyEvery {
+		p.tidied = time.Now()
+		_, _ = p.run(b.ctx, tidyScript)
+	}
 }
 
 // clear relays what lies in a partition's outbox, if it lay there the last time too: whoever sends a message relays it himself.

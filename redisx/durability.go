@@ -38,6 +38,7 @@ func (d Durability) Within(limit time.Duration) Durability {
 	return d
 }
 
+// String gives what d is called in this package.
 func (d Durability) String() string {
 	switch {
 	case d.fsync:

@@ -81,9 +81,10 @@ func (b *Broker) attend() error {
 		asked = false
 		switch m := got.(type) {
 		case *redis.Subscription:
-			b.ear.hears()
+			if b.ear.hears() {
+				b.suspect()
+			}
 			b.missed()
-			b.suspect()
 		case *redis.Message:
 			b.heard(m.Channel == bell, m.Payload)
 		}
@@ -97,10 +98,13 @@ type ear struct {
 	since time.Time
 }
 
-func (e *ear) hears() {
+// hears notes that the broker hears, and tells whether it did not before.
+func (e *ear) hears() (again bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	again = e.err != nil
 	e.err = nil
+	return again
 }
 
 func (e *ear) deaf(err error) {

@@ -30,7 +30,8 @@ type Options struct {
 	// saga sends is kept nevertheless.
 	EarlyMail int
 	// ReadBack is how old a watch is when the broker looks for the first time whether the news of it was lost, 1 s by default;
-	// each further look waits twice as long, up to 16 times ReadBack.
+	// each further look waits twice as long, up to 16 times ReadBack. A result that is kept for a shorter time than
+	// that (flow.Options.Retention) may be missed by who waits for it elsewhere, if news of it was lost.
 	ReadBack time.Duration
 }
 

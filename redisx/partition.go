@@ -14,10 +14,13 @@ type partition struct {
 	b      *Broker
 	number int
 	prefix string
-	keys   []string // the hash of workers, from which the scripts know the others
-	hot    *writer  // of what most sagas are made of
-	cold   *writer  // of everything else
-	ahead  atomic.Int64
+	keys   []string     // the hash of workers, from which the scripts know the others
+	hot    *writer      // of what most sagas are made of
+	cold   *writer      // of everything else
+	ahead  atomic.Int64 // ms by which the server's clock is ahead
+
+	sweeping, reading once
+	tidied            time.Time // known to the goroutine that sweeps
 }
 
 func newPartition(b *Broker, number int) *partition {

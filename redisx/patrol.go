@@ -45,7 +45,7 @@ func (b *Broker) suspect() {
 
 // patrol looks at one chunk, and gives the next cursor. What cannot be looked at now is looked at later.
 func (p *partition) patrol(ctx context.Context, cursor string) string {
-	v, err := p.list(ctx, 2, patrolScript, cursor)
+	v, err := p.list(ctx, 2, patrolScript, cursor, p.b.node)
 	if err != nil {
 		return "0"
 	}

@@ -1,7 +1,12 @@
 -- patrol looks at a chunk of the sagas for those that are lost: in no queue, owner's set or timer. Scripts are atomic, so that can only be the
 -- work of a server that lost a part of what it had stored. What waits wakes too early, which does no harm; what was owned counts as taken over.
 --
--- ARGV: a cursor. It answers the next one, and how many sagas it found.
+-- ARGV: a cursor, and the node that looks. It answers the next cursor, and how many sagas it found; nothing, if another node has looked a
+-- moment ago: one is enough.
+local PATROL = 4000 -- for how many ms a node keeps others from it
+local holder = call('GET', P .. 'pl')
+if holder and holder ~= ARGV[2] then return { '0', 0 } end
+call('SET', P .. 'pl', ARGV[2], 'PX', PATROL)
 local step = call('HSCAN', P .. 'm', ARGV[1], 'COUNT', 100)
 local seen, lost, changed = step[2], 0, {}
 

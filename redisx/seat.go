@@ -16,6 +16,8 @@ type seat struct {
 	w *worker
 	p *partition
 
+	beating once
+
 	mu     sync.Mutex
 	token  string
 	taken  bool

@@ -184,9 +184,7 @@ func (x *watches) readBack() {
 		case <-x.b.ctx.Done():
 			return
 		}
-		for ids := range slices.Chunk(x.due(), looked) {
-			x.read(ids)
-		}
+		x.read(x.due())
 	}
 }
 
@@ -212,17 +210,32 @@ func (x *watches) due() []string {
 
 // read looks at some sagas, and tells who watches them. What cannot be read now is read later.
 func (x *watches) read(ids []string) {
-	if x.b.ready.check(x.b.ctx, x.b) != nil {
+	if len(ids) == 0 || x.b.ready.check(x.b.ctx, x.b) != nil {
 		return
 	}
 	for p, own := range x.b.byPartition(ids) {
-		shots, err := p.look(x.b.ctx, own, false)
+		if !p.reading.do(x.b, func() { x.readFrom(p, own) }) {
+			x.postpone(own)
+		}
+	}
+}
+
+// postpone has IDs looked at with the next tick.
+func (x *watches) postpone(ids []string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.fresh = append(x.fresh, ids...)
+}
+
+func (x *watches) readFrom(p *partition, ids []string) {
+	for chunk := range slices.Chunk(ids, looked) {
+		shots, err := p.look(x.b.ctx, chunk, false)
 		if err != nil {
-			continue
+			return
 		}
 		for i, s := range shots {
 			if s != nil && s.State >= broker.Held {
-				x.tell(own[i], *s)
+				x.tell(chunk[i], *s)
 			}
 		}
 	}

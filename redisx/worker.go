@@ -40,9 +40,8 @@ type profile struct {
 }
 
 const (
-	minLease  = 10 * time.Millisecond
-	abreast   = 16 // partitions that are asked at the same time
-	joinGrace = 30 * time.Second
+	minLease = 10 * time.Millisecond
+	abreast  = 16 // partitions that are asked at the same time
 )
 
 // Join implements broker.Broker.
@@ -65,9 +64,7 @@ func (b *Broker) join(ctx context.Context, m broker.Member) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = ask(ctx, b, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, w.each(func(s *seat) error { return s.take(ctx, w.said) })
-	})
+	_, err = ask(ctx, b, func(ctx context.Context) (struct{}, error) { return struct{}{}, w.sit(ctx) })
 	if err != nil {
 		w.die(err)
 		return nil, err
@@ -99,6 +96,21 @@ func (b *Broker) newWorker(m broker.Member) (*worker, error) {
 	w.inbox.open(len(b.parts))
 	w.ended, w.end = context.WithCancelCause(context.Background())
 	return w, nil
+}
+
+// sit takes the seats. It fails if it gets none: those that it does not get now are tried again with each sign of life.
+func (w *worker) sit(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, max(w.trust()/2, time.Second))
+	defer cancel()
+	err := w.each(func(s *seat) error {
+		err := s.take(ctx, w.said)
+		s.beaten(err)
+		return err
+	})
+	if w.seated() {
+		return nil
+	}
+	return err
 }
 
 // each calls f for all seats, several at the same time, and gives the first error.
@@ -243,10 +255,9 @@ func (w *worker) beat() {
 		if w.leaving.Load() || w.silent.Load() {
 			continue
 		}
-		_ = w.each(func(s *seat) error {
-			s.beat(w.said)
-			return nil
-		})
+		for _, s := range w.seats {
+			s.beating.do(w.b, func() { s.beat(w.said) })
+		}
 		w.inbox.stirAll()
 	}
 }
