@@ -86,7 +86,7 @@ func TestTheUserMayDoWhatScriptsAndClientDoAndNothingElse(t *testing.T) {
 	for _, script := range scripts {
 		source, err := os.ReadFile(script)
 		require.NoError(t, err)
-		for _, found := range regexp.MustCompile(`(?:call|bulk)\w*\('([A-Z]+)'`).FindAllSubmatch(source, -1) {
+		for _, found := range regexp.MustCompile(`(?:call|many)\('([A-Z]+)'`).FindAllSubmatch(source, -1) {
 			needed[strings.ToLower(string(found[1]))] = true
 		}
 	}
