@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -25,10 +26,11 @@ type deck struct {
 	hand   []fault
 	dealt  uint64
 	counts map[string]int
+	log    *slog.Logger
 }
 
-func newDeck(seed uint64, faults []fault) *deck {
-	return &deck{seed: seed, dice: rand.New(rand.NewPCG(seed, 1)), faults: faults, counts: map[string]int{}}
+func newDeck(seed uint64, faults []fault, log *slog.Logger) *deck {
+	return &deck{seed: seed, dice: rand.New(rand.NewPCG(seed, 1)), faults: faults, counts: map[string]int{}, log: log}
 }
 
 // deal gives the next fault.
@@ -57,7 +59,10 @@ func (d *deck) play(ctx context.Context, calm time.Duration) error {
 	for ctx.Err() == nil {
 		f, dice := d.deal()
 		pause := upTo(dice, calm)
-		if err := f.do(context.WithoutCancel(ctx), dice); err != nil {
+		d.log.Info("begins", "fault", f.kind)
+		err := f.do(context.WithoutCancel(ctx), dice)
+		d.log.Info("is over", "fault", f.kind, "error", err)
+		if err != nil {
 			return fmt.Errorf("fault %q: %w", f.kind, err)
 		}
 		d.count(f.kind)

@@ -74,7 +74,7 @@ func (b *berth) drain(patience time.Duration) error {
 	select {
 	case err := <-b.exited:
 		b.buried()
-		if err != nil {
+		if err != nil && !terminated(err) {
 			return fmt.Errorf("worker %s ended with %w: see %s", b.name, err, b.out.Name())
 		}
 		return nil
@@ -84,6 +84,16 @@ func (b *berth) drain(patience time.Duration) error {
 		b.buried()
 		return fmt.Errorf("worker %s has not ended within %v: see its stacks in %s", b.name, patience, b.out.Name())
 	}
+}
+
+// terminated says that a process ended by SIGTERM: it was so young that it did not yet listen to signals.
+func terminated(err error) bool {
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
+		return false
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGTERM
 }
 
 func (b *berth) buried() {

@@ -85,7 +85,7 @@ func storms(ctx context.Context, args []string, out io.Writer) error {
 func settingsFor(topology string, short bool) settings {
 	s := settings{
 		Topology: topology, Duration: 10 * time.Minute, Sagas: 20_000, Faults: 50, Rate: 50, Workers: 4, Callers: 32, Hands: 2,
-		Calm: 800 * time.Millisecond, Lease: 2 * time.Second, Retention: time.Minute, Store: store{Partitions: 1},
+		Calm: 800 * time.Millisecond, Lease: 2 * time.Second, Retention: time.Minute, Store: stores[topology],
 	}
 	if short {
 		s.Duration, s.Sagas, s.Faults, s.Workers = 20*time.Second, 500, 3, 3
@@ -108,9 +108,9 @@ func storm(ctx context.Context, s settings, parent string, out io.Writer) (err e
 		return err
 	}
 	if err := r.work(ctx); err != nil {
-		return err
+		return errors.Join(err, r.fallen())
 	}
-	r.disband()
+	r.disband(ctx)
 	t, err := r.check(ctx)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -51,14 +52,16 @@ type run struct {
 	berths  []*berth
 	wires   []*wire // those of the berths, and that of this process
 	deck    *deck
-	here    *client // of the callers of this process
-	auditor *client // without a proxy
+	faults  *os.File // tells of each
+	here    *client  // of the callers of this process
+	auditor *client  // without a proxy
 	audits  chan audit
 	group   sync.WaitGroup // approvals
 }
 
 // client is an engine of this process, which runs no sagas.
 type client struct {
+	broker broker.Broker
 	engine *flow.Engine
 	book   *sagas.Book
 	close  func() error
@@ -72,6 +75,7 @@ func newClient(name, dir string, l link, s settings) (*client, error) {
 	conn := l.client()
 	b := redisx.New(conn, s.Store.options())
 	return &client{
+		broker: b,
 		engine: newEngine(history.Record(b, log, name), name, s.Lease, s.Retention),
 		book: sagas.New(func(context.Context, town.Call) (town.Verdict, error) {
 			return "", errors.New("a step ran in a process that runs none")
@@ -140,7 +144,13 @@ func (r *run) man() error {
 		r.berths = append(r.berths, b)
 	}
 	nap := r.Lease + r.Lease/3
-	r.deck = newDeck(r.Seed, append(workerFaults(r.berths, r.wires, nap), r.servers.faults()...))
+	log, err := os.Create(filepath.Join(r.dir, "faults.log"))
+	if err != nil {
+		return fmt.Errorf("make a log of the faults: %w", err)
+	}
+	r.faults = log
+	faults := append(workerFaults(r.berths, r.wires, nap), r.servers.faults()...)
+	r.deck = newDeck(r.Seed, faults, slog.New(slog.NewTextHandler(log, nil)))
 	return nil
 }
 
@@ -159,6 +169,9 @@ func (r *run) close() error {
 	}
 	for _, w := range r.wires {
 		w.close()
+	}
+	if r.faults != nil {
+		errs = append(errs, r.faults.Close())
 	}
 	if r.window != nil {
 		r.window.close()
@@ -342,8 +355,18 @@ func (r *run) auditOne(ctx context.Context, a audit) error {
 	}
 }
 
-// disband ends the workers in an orderly way.
-func (r *run) disband() {
+// disband ends the workers in an orderly way, when the last that was killed is known to be dead: who would know it afterwards?
+func (r *run) disband(ctx context.Context) {
+	err := passing(ctx, func() error {
+		s, err := r.auditor.broker.Stats(ctx)
+		if err == nil && s.Workers != len(r.berths) {
+			err = fmt.Errorf("%d workers are counted, %d processes live", s.Workers, len(r.berths))
+		}
+		return err
+	})
+	if err != nil {
+		r.desk.found("", fmt.Sprintf("dead workers are not noticed: %v", err))
+	}
 	for _, b := range r.berths {
 		b.Lock()
 		if err := b.drain(time.Minute); err != nil {
@@ -360,4 +383,15 @@ func tempDir(parent, topology string, seed uint64) (string, error) {
 	}
 	dir := filepath.Join(parent, fmt.Sprintf("%s-%d", topology, seed))
 	return dir, os.MkdirAll(dir, 0o755)
+}
+
+// fallen tells of servers that do not run, and of what they printed last.
+func (r *run) fallen() error {
+	var errs []error
+	for _, s := range r.servers.data() {
+		if !s.Running() {
+			errs = append(errs, fmt.Errorf("redis-server on %s does not run; its log:\n%s", s.Addr, s.Log()))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -27,6 +27,13 @@ var topologies = map[string]func(context.Context) (servers, error){
 	"standalone": startStandalone, "sentinel": startSentinel, "cluster": startCluster,
 }
 
+// stores says how sagas are stored in a topology. Where a failover may come, a replica has to confirm.
+var stores = map[string]store{
+	"standalone": {Partitions: 2}, "sentinel": {Partitions: 1, Replicas: 1}, "cluster": {Partitions: clusterPartitions, Replicas: 1},
+}
+
+const clusterPartitions = 6
+
 // aof makes a server lose nothing that it has acknowledged.
 var aof = redisserver.Options{AOF: true}
 
@@ -128,7 +135,8 @@ func (s *standalone) faults() []fault {
 	return append(serverFaults(pick), restart)
 }
 
-// sentinel is a master with two replicas, watched by three Sentinels.
+// sentinel is a master with a replica, watched by three Sentinels. With more replicas than have to confirm a write, Sentinel might promote
+// one that has not.
 type sentinel struct {
 	nodes     []*redisserver.Server
 	sentinels *redisserver.Sentinels
@@ -142,13 +150,11 @@ func startSentinel(ctx context.Context) (servers, error) {
 		return nil, err
 	}
 	s.nodes = append(s.nodes, master)
-	for range 2 {
-		replica, err := redisserver.StartReplica(ctx, master, aof)
-		if err != nil {
-			return nil, errors.Join(err, s.close())
-		}
-		s.nodes = append(s.nodes, replica)
+	replica, err := redisserver.StartReplica(ctx, master, aof)
+	if err != nil {
+		return nil, errors.Join(err, s.close())
 	}
+	s.nodes = append(s.nodes, replica)
 	if s.sentinels, err = redisserver.StartSentinels(ctx, 3, "skald", master); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
@@ -358,7 +364,13 @@ func (c *cluster) migrate(ctx context.Context, dice *rand.Rand) error {
 	if err != nil {
 		return err
 	}
-	from, _, err := c.pair(ctx, dice)
+	var from *redisserver.Server
+	err = passing(ctx, func() (err error) {
+		if err = c.nodes.Ready(ctx); err == nil {
+			from, err = c.nodes.MasterOf(ctx, key)
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}

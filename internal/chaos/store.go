@@ -12,5 +12,9 @@ type store struct {
 }
 
 func (s store) options() redisx.Options {
-	return redisx.Options{Namespace: namespace}
+	o := redisx.Options{Namespace: namespace, Partitions: s.Partitions}
+	if s.Replicas > 0 {
+		o.Durability = redisx.Replicated(s.Replicas)
+	}
+	return o
 }

@@ -49,17 +49,19 @@ func ByID(entries []Entry) map[string][]Entry {
 	return sagas
 }
 
+// operations leaves out repeats of what may or may not have been done before: what they can have done, the first can have done.
 func operations(entries []Entry) (ops []porcupine.Operation) {
-	clients := map[string]int{}
+	clients, unknown := map[string]int{}, map[Op]bool{}
 	for _, e := range entries {
 		if _, ok := clients[e.Worker]; !ok {
 			clients[e.Worker] = len(clients)
 		}
 		op := porcupine.Operation{ClientId: clients[e.Worker], Input: e.Op, Output: e.Reply, Call: e.Call, Return: e.Return}
 		if e.Open || e.Err != "" {
-			if e.Method == "lookup" {
+			if e.Method == "lookup" || unknown[e.Op] {
 				continue
 			}
+			unknown[e.Op] = true
 			op.Return, op.Output = math.MaxInt64, Reply{Err: cmp.Or(e.Err, "no answer")}
 		}
 		ops = append(ops, op)
