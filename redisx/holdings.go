@@ -19,10 +19,10 @@ type holding struct {
 	p      *partition
 	head   string
 	line   hotLine
-	starts int    // starts under way
-	handed bool   // the engine knows that it owns the saga
-	told   uint64 // the last event that the engine knows
-	since  time.Time
+	starts int       // starts under way
+	handed bool      // the engine knows that it owns the saga
+	told   uint64    // the last event that the engine knows
+	since  time.Time // when it was handed out
 }
 
 func (x *holdings) open(partitions int) {
@@ -60,7 +60,7 @@ func (x *holdings) begin(p *partition, id, head string) {
 	defer x.mu.Unlock()
 	h, ok := x.sagas[id]
 	if !ok {
-		h = holding{p: p, head: head, since: time.Now()}
+		h = holding{p: p, head: head}
 	}
 	h.starts++
 	x.put(id, h)
@@ -75,7 +75,7 @@ func (x *holdings) hand(id string, line hotLine, mail []numbered) bool {
 		return false
 	}
 	h.starts--
-	h.handed, h.line, h.told = true, line, last(mail)
+	h.handed, h.line, h.told, h.since = true, line, last(mail), time.Now() // a list that was asked for before says nothing of it
 	x.put(id, h)
 	return true
 }

@@ -43,6 +43,7 @@ func Keys(namespace, id string, partitions ...int) []string {
 		prefix + "hd",       // held
 		prefix + "dl",       // buried
 		prefix + "em",       // early mail
+		prefix + "ob",       // messages on their way to other partitions
 	}
 }
 

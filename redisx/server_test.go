@@ -145,3 +145,18 @@ func named(key string, names []string) bool {
 	}
 	return false
 }
+
+// The number of partitions says where a saga is: a broker that counts otherwise would not find it.
+func TestPartitionsAreFixedAtFirstUse(t *testing.T) {
+	client := redistest.Start(t).Client()
+	_, err := newBroker(t, client, redisx.Options{Partitions: 4}).Stats(t.Context())
+	require.NoError(t, err)
+	_, err = newBroker(t, client, redisx.Options{}).Stats(t.Context())
+	require.ErrorIs(t, err, redisx.ErrNamespace)
+	assert.ErrorContains(t, err, "partitions 4")
+	assert.ErrorContains(t, err, "partitions 1")
+	_, err = newBroker(t, client, redisx.Options{Partitions: 4}).Stats(t.Context())
+	assert.NoError(t, err)
+	assert.Equal(t, redisx.Keys("", "a"), redisx.Keys("skald", "a", 1))
+	assert.Contains(t, redisx.Keys("skald", "a/child", 64), redisx.Keys("skald", "a", 64)[2], "children are with their root")
+}
