@@ -28,13 +28,13 @@ func (w *worker) commit(ctx context.Context, t broker.Transition) (broker.Ack, e
 	seat := w.seat(t.ID)
 	token, taken := seat.name()
 	if !taken {
-		return broker.Ack{}, seat.fenced()
+		return broker.Ack{}, seat.dead(token, t.ID)
 	}
 	if h, after, ok := w.line(t.ID).transition(token, seat.p, t); ok {
 		cold, err := seat.p.write(ctx, token, h)
 		switch {
 		case errors.Is(err, broker.ErrFenced):
-			return broker.Ack{}, seat.dead(token)
+			return broker.Ack{}, seat.dead(token, t.ID)
 		case err != nil:
 			return broker.Ack{}, err
 		case !cold && t.Next == broker.Keep:
@@ -49,9 +49,10 @@ func (w *worker) commit(ctx context.Context, t broker.Transition) (broker.Ack, e
 	return seat.commitCold(ctx, token, t)
 }
 
-// dead ends the seat that was taken under token, and gives what a commit answers.
-func (s *seat) dead(token string) error {
+// dead ends the seat that was taken under token, and gives what a commit answers. Whoever gets that drops the saga; it may come again.
+func (s *seat) dead(token, id string) error {
 	s.mourn(token, broker.ErrFenced)
+	s.w.drop(id)
 	return s.fenced()
 }
 
@@ -72,7 +73,7 @@ func (s *seat) commitCold(ctx context.Context, token string, t broker.Transition
 			return broker.Ack{}, err
 		}
 	case saysFenced:
-		return broker.Ack{}, s.dead(token)
+		return broker.Ack{}, s.dead(token, t.ID)
 	default:
 		w.drop(t.ID)
 		return broker.Ack{}, says(o.code)

@@ -256,8 +256,8 @@ func TestNothingIsLeftOfSagas(t *testing.T) {
 		"keys are left: %v", client.Keys(t.Context(), "*"))
 }
 
-// idleKeys are the keys of a namespace in which nothing happens: its configuration, the workers, their leases, and who patrols.
-const idleKeys = 4
+// idleKeys are the keys of a namespace in which nothing happens: its configuration, the workers and their leases.
+const idleKeys = 3
 
 func commands(t *testing.T, client *redis.Client) float64 {
 	return infoOf(t, client, "stats", "total_commands_processed")

@@ -38,7 +38,7 @@ func startBy(t *testing.T, b broker.Broker, w broker.Worker, id string) {
 
 // soon is a context that ends when what a test waits for will not happen any more.
 func soon(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	t.Cleanup(cancel)
 	return ctx
 }

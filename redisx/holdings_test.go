@@ -19,3 +19,18 @@ func TestAListIsNotAboutWhatWasHandedOutLater(t *testing.T) {
 	assert.Equal(t, []string{"a"}, x.lose(p, time.Now().Add(time.Second), nil))
 	assert.Zero(t, x.count(p))
 }
+
+// A start whose answer comes after its seat was lost does not own the saga: it belongs to whoever takes it next, and that may be
+// the same worker.
+func TestAStartThatOutlastsItsSeat(t *testing.T) {
+	p := &partition{}
+	w := &worker{}
+	w.holdings.open(1)
+	w.inbox.open(1)
+	s := &seat{w: w, p: p, token: "new", taken: true}
+	w.begin(p, "a", "")
+	started, err := s.started("old", "a", hotLine{}, nil)
+	assert.NoError(t, err)
+	assert.False(t, started.Owned)
+	assert.True(t, w.adopt(p, "a", "", hotLine{}, nil), "it can be handed out")
+}

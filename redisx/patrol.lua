@@ -1,12 +1,13 @@
 -- patrol looks at a chunk of the sagas for those that are lost: in no queue, owner's set or timer. Scripts are atomic, so that can only be the
 -- work of a server that lost a part of what it had stored. What waits wakes too early, which does no harm; what was owned counts as taken over.
 --
--- ARGV: a cursor, and the node that looks. It answers the next cursor, and how many sagas it found; nothing, if another node has looked a
--- moment ago: one is enough.
-local PATROL = 4000 -- for how many ms a node keeps others from it
-local holder = call('GET', P .. 'pl')
-if holder and holder ~= ARGV[2] then return { '0', 0 } end
-call('SET', P .. 'pl', ARGV[2], 'PX', PATROL)
+-- ARGV: a cursor, and the node that looks. It answers the next cursor, and how many sagas it found. Of many nodes one is enough: that of the
+-- worker with the least name.
+local least
+for _, w in ipairs(call('HKEYS', KEYS[1])) do
+  if not least or w < least then least = w end
+end
+if least and sub(least, 1, 10) ~= ARGV[2] then return { '0', 0 } end
 local step = call('HSCAN', P .. 'm', ARGV[1], 'COUNT', 100)
 local seen, lost, changed = step[2], 0, {}
 

@@ -1,6 +1,7 @@
 package redisx_test
 
 import (
+	"context"
 	"strconv"
 	"testing"
 	"time"
@@ -50,10 +51,12 @@ func TestSagasOfWhichTheServerLosesSight(t *testing.T) {
 	require.NoError(t, client.HDel(t.Context(), prefix+"w", token).Err())
 	require.NoError(t, client.ZRem(t.Context(), prefix+"hb", token).Err())
 
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
 	w := join("order")
 	lost := map[string]int{}
 	for len(lost) < 303 {
-		got, err := w.Receive(t.Context(), 400)
+		got, err := w.Receive(ctx, 400)
 		require.NoError(t, err)
 		for _, d := range got {
 			lost[d.ID] += 1 + 10*d.Saga.Takeovers

@@ -91,7 +91,7 @@ func (b *Broker) startOwned(ctx context.Context, s broker.Start, by *seat) (brok
 		switch {
 		case err == nil && !cold:
 			o.release()
-			return by.started(s.ID, newHotLine(line), nil)
+			return by.started(token, s.ID, newHotLine(line), nil)
 		case err != nil && !errors.Is(err, broker.ErrFenced): // a start by the dead is queued
 			by.abandon(s.ID)
 			return broker.Started{}, err
@@ -109,7 +109,7 @@ func (b *Broker) startOwned(ctx context.Context, s broker.Start, by *seat) (brok
 			by.abandon(s.ID)
 			return broker.Started{Existed: true, State: broker.Owned}, err
 		}
-		return by.started(s.ID, hotLine{}, mail)
+		return by.started(token, s.ID, hotLine{}, mail)
 	case saysExisted:
 		return existed(o, s, by, token)
 	case saysQueued:
@@ -127,8 +127,12 @@ func (s *seat) holds() bool {
 	return taken && s.w.status() == nil
 }
 
-// started answers a start after which the seat owns the saga, unless Receive has handed it out already.
-func (s *seat) started(id string, line hotLine, mail []numbered) (broker.Started, error) {
+// started answers a start after which the seat owns the saga, unless Receive has handed it out already, or the seat was lost meanwhile.
+func (s *seat) started(token, id string, line hotLine, mail []numbered) (broker.Started, error) {
+	if now, taken := s.name(); !taken || now != token {
+		s.abandon(id)
+		return broker.Started{State: broker.Ready}, nil
+	}
 	if !s.w.hand(id, line, mail) {
 		s.abandon(id)
 		return broker.Started{Existed: true, State: broker.Owned}, nil
