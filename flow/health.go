@@ -44,8 +44,8 @@ func (h *health) joined() {
 	}
 }
 
-// Health says what is wrong with the engine at the moment: the broker that does not answer, a part of the engine whose last call
-// failed, its end, or sagas that no living worker takes. nil is healthy. It asks the broker, and blocks as long as that takes or ctx allows.
+// Health says what is wrong with the engine at the moment: the broker that does not answer, or what it says of its connection, readers and
+// signs of life (broker.Checker), a part of the engine whose last call failed, its end, or sagas that no living worker takes. nil is healthy. It asks the broker, and blocks as long as that takes or ctx allows.
 func (e *Engine) Health(ctx context.Context) error {
 	if e.isZero() {
 		return fmt.Errorf("flow: health: %w", ErrZero)

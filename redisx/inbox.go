@@ -138,8 +138,8 @@ func (x *inbox) looks(room int) (looks []look) {
 	return looks
 }
 
-// crowded tells a look that is about to begin whether anybody still waits for sagas; if not, they are left to others.
-func (x *inbox) crowded(l *look) {
+// reconsider takes the room from a look that is about to begin if nobody waits for sagas any more: they are left to others.
+func (x *inbox) reconsider(l *look) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.waiting == 0 && l.room > 0 {

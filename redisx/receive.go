@@ -59,7 +59,7 @@ func (w *worker) fetch(l look) {
 		w.inbox.put(l, found{}, nil)
 		return
 	}
-	w.inbox.crowded(&l)
+	w.inbox.reconsider(&l)
 	var f found
 	var err error
 	if l.lost {
