@@ -32,7 +32,7 @@ type desk struct {
 	order []string // IDs as they were made
 	wrong []finding
 	acks  int
-	last  time.Time // when something was reported last
+	last  time.Time // when a caller was told of a start or an end last
 }
 
 // held is a task that is not over.
@@ -169,9 +169,8 @@ func (d *desk) note(r report) *sagas.Job {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.sagas[r.ID]
-	d.last = time.Now()
 	if r.Acked && !s.acked {
-		s.acked = true
+		s.acked, d.last = true, time.Now()
 		d.acks++
 	}
 	if r.Wrong != "" && !d.forgotten(s) {
@@ -194,6 +193,7 @@ func (d *desk) hear(s *story, r report) *sagas.Job {
 		return nil
 	}
 	s.told++
+	d.last = time.Now()
 	if s.outcome == nil {
 		s.outcome, s.at = &o, time.Now()
 		return &s.job
@@ -255,7 +255,7 @@ func (d *desk) giveBack(n uint64) {
 	d.back = append(d.back, h.task)
 }
 
-// left counts the tasks that are not over, and tells when something was reported last.
+// left counts the tasks that are not over, and tells when a caller was told of a start or an end last.
 func (d *desk) left() (n int, last time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -87,6 +87,9 @@ func settingsFor(topology string, short bool) settings {
 		Topology: topology, Duration: 10 * time.Minute, Sagas: 20_000, Faults: 50, Rate: 50, Workers: 4, Callers: 32, Hands: 2,
 		Calm: 800 * time.Millisecond, Lease: 2 * time.Second, Retention: time.Minute, Store: stores[topology],
 	}
+	if s.Store.Replicas > 0 { // a failover takes longer than most faults, and should not cost every worker its lease
+		s.Lease, s.Rate = 5*time.Second, 40
+	}
 	if short {
 		s.Duration, s.Sagas, s.Faults, s.Workers = 20*time.Second, 500, 3, 3
 		s.Calm, s.Retention, s.Hands = 300*time.Millisecond, 20*time.Second, 3

@@ -269,7 +269,8 @@ func (r *run) watch(ctx context.Context) error {
 	return nil
 }
 
-// patience is how long nothing may be reported while all is well and sagas have no outcome.
+// patience is how long sagas may go on without an outcome when all is well again: none may end for one patience, and none may be left
+// after four.
 const patience = 45 * time.Second
 
 // calm waits until every task is over.
@@ -280,7 +281,7 @@ func (r *run) calm(ctx context.Context) {
 		if n == 0 {
 			break
 		}
-		if time.Since(began) > patience && time.Since(last) > patience {
+		if quiet := time.Since(began) > patience && time.Since(last) > patience; quiet || time.Since(began) > 4*patience {
 			for _, id := range r.desk.stuck() {
 				s, err := r.auditor.engine.Snapshot(ctx, id)
 				r.desk.found(id, fmt.Sprintf("no outcome although nothing is wrong any more: %+v, %v", s, err))
@@ -357,7 +358,7 @@ func (r *run) auditOne(ctx context.Context, a audit) error {
 
 // disband ends the workers in an orderly way, when the last that was killed is known to be dead: who would know it afterwards?
 func (r *run) disband(ctx context.Context) {
-	err := passing(ctx, func() error {
+	err := passing(ctx, func(ctx context.Context) error {
 		s, err := r.auditor.broker.Stats(ctx)
 		if err == nil && s.Workers != len(r.berths) {
 			err = fmt.Errorf("%d workers are counted, %d processes live", s.Workers, len(r.berths))

@@ -57,11 +57,11 @@ func tell(ctx context.Context, s *redisserver.Server, args ...any) error {
 }
 
 // passing drops the errors of a server that another fault has hit: then this one has not happened, and is tried again.
-func passing(ctx context.Context, try func() error) error {
+func passing(ctx context.Context, try func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()
 	for {
-		err := try()
+		err := try(ctx)
 		if err == nil {
 			return nil
 		}
@@ -77,7 +77,7 @@ func serverFaults(pick func(context.Context, *rand.Rand) (*redisserver.Server, e
 	command := func(kind string, make func(*rand.Rand) (args []any, lasts time.Duration)) fault {
 		return fault{kind, func(ctx context.Context, dice *rand.Rand) error {
 			args, lasts := make(dice)
-			err := passing(ctx, func() error {
+			err := passing(ctx, func(ctx context.Context) error {
 				s, err := pick(ctx, dice)
 				if err == nil {
 					err = tell(ctx, s, args...)
@@ -187,7 +187,7 @@ func (s *sentinel) master(ctx context.Context) (*redisserver.Server, error) {
 
 // heal waits until the others follow the master.
 func (s *sentinel) heal(ctx context.Context) error {
-	return passing(ctx, func() error {
+	return passing(ctx, func(ctx context.Context) error {
 		master, err := s.master(ctx)
 		if err != nil {
 			return err
@@ -205,7 +205,7 @@ func (s *sentinel) heal(ctx context.Context) error {
 
 func (s *sentinel) faults() []fault {
 	changed := func(ctx context.Context, old *redisserver.Server) error {
-		return passing(ctx, func() error {
+		return passing(ctx, func(ctx context.Context) error {
 			now, err := s.master(ctx)
 			if err == nil && now == old {
 				err = fmt.Errorf("%s is still the master", old.Addr)
@@ -237,7 +237,7 @@ func (s *sentinel) faults() []fault {
 			return master.Restart(ctx)
 		}),
 		locked("Sentinel failover", func(ctx context.Context, dice *rand.Rand, master *redisserver.Server) error {
-			if err := passing(ctx, func() error { return s.sentinels.Failover(ctx) }); err != nil {
+			if err := passing(ctx, func(ctx context.Context) error { return s.sentinels.Failover(ctx) }); err != nil {
 				return err
 			}
 			return changed(ctx, master)
@@ -277,7 +277,7 @@ func startCluster(ctx context.Context) (servers, error) {
 
 func (c *cluster) link() link                     { return link{Addrs: c.nodes.Addrs(), Nodes: true} }
 func (c *cluster) data() []*redisserver.Server    { return c.nodes.Nodes }
-func (c *cluster) heal(ctx context.Context) error { return c.nodes.Ready(ctx) }
+func (c *cluster) heal(ctx context.Context) error { return passing(ctx, c.nodes.Ready) }
 func (c *cluster) close() error                   { return c.nodes.Close() }
 
 // key is one of a partition.
@@ -304,12 +304,12 @@ func (c *cluster) faults() []fault {
 	}
 	return append(serverFaults(pick),
 		locked("cluster failover", func(ctx context.Context, _ *rand.Rand, _, replica *redisserver.Server) error {
-			return passing(ctx, func() error { return c.nodes.Failover(ctx, replica) })
+			return passing(ctx, func(ctx context.Context) error { return c.nodes.Failover(ctx, replica) })
 		}),
 		locked("kill -9 of a cluster's master", func(ctx context.Context, dice *rand.Rand, master, replica *redisserver.Server) error {
 			key := c.key(dice)
 			master.Kill()
-			err := passing(ctx, func() error { return promoted(ctx, replica) })
+			err := passing(ctx, func(ctx context.Context) error { return promoted(ctx, replica) })
 			if err == nil {
 				_, err = c.nodes.SlotOf(ctx, key)
 			}
@@ -326,7 +326,7 @@ func (c *cluster) faults() []fault {
 // pair gives a master that serves sagas, and a replica that follows it.
 func (c *cluster) pair(ctx context.Context, dice *rand.Rand) (master, replica *redisserver.Server, err error) {
 	key := c.key(dice)
-	err = passing(ctx, func() error {
+	err = passing(ctx, func(ctx context.Context) error {
 		if err := c.nodes.Ready(ctx); err != nil {
 			return err
 		}
@@ -365,7 +365,7 @@ func (c *cluster) migrate(ctx context.Context, dice *rand.Rand) error {
 		return err
 	}
 	var from *redisserver.Server
-	err = passing(ctx, func() (err error) {
+	err = passing(ctx, func(ctx context.Context) (err error) {
 		if err = c.nodes.Ready(ctx); err == nil {
 			from, err = c.nodes.MasterOf(ctx, key)
 		}
@@ -384,5 +384,5 @@ func (c *cluster) migrate(ctx context.Context, dice *rand.Rand) error {
 		return fmt.Errorf("there is no master beside %s", from.Addr)
 	}
 	to := others[dice.IntN(len(others))]
-	return passing(ctx, func() error { return c.nodes.MigrateSlot(ctx, slot, to) })
+	return passing(ctx, func(ctx context.Context) error { return c.nodes.MigrateSlot(ctx, slot, to) })
 }

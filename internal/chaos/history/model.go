@@ -22,7 +22,7 @@ type saga struct {
 	finished bool
 }
 
-// Check says of each saga whether its entries can be explained. The entries of a saga are those of all processes, in any order.
+// Check says whether the entries of a saga can be explained. They are those of all processes, in any order.
 //
 // What it holds a broker to: revisions go up by one; a commit is accepted from the owner only; who received a saga at a revision is its owner
 // until it commits or another receives it, and nobody receives it at an older revision, at one revision twice, or when it has finished.
