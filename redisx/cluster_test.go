@@ -90,12 +90,12 @@ func TestSagasOutliveAClusterNodeThatIsKilled(t *testing.T) {
 	require.Equal(t, int64(1), direct.Wait(t.Context(), 1, patience).Val(), "the replica has all writes")
 
 	master.Kill()
+	tr := begin(t, e)
 	eventually(t, func() bool {
 		now, err := c.MasterOf(t.Context(), partition0)
 		return err == nil && now != master
 	}, "the replica is promoted")
 	require.NoError(t, c.Ready(t.Context()))
-	tr := begin(t, e)
 	tr.flows(t, 300)
 	tr.finish(t)
 	awake(t, e, waiters)
