@@ -126,6 +126,7 @@ func TestATokenGoesBeforeTheSagas(t *testing.T) {
 	for i := range sagas {
 		startBy(t, dead, w, fmt.Sprint(i))
 	}
+	require.NoError(t, dead.Deliver(t.Context(), "7", broker.Event{ID: "e"}))
 	require.NoError(t, dead.Close())
 	token := client.HKeys(t.Context(), "{skald:00}:w").Val()[0]
 	require.NoError(t, client.ZAdd(t.Context(), "{skald:00}:hb", redis.Z{Member: token}).Err()) // its lease has ended
@@ -141,4 +142,8 @@ func TestATokenGoesBeforeTheSagas(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, sagas, stats.Ready)
 	assert.Zero(t, stats.Owned)
+	for _, key := range client.Keys(t.Context(), "*").Val() {
+		assert.NotContains(t, key, token)
+		assert.NotContains(t, []string{"{skald:00}:hb", "{skald:00}:dw"}, key, "the dead leave nothing")
+	}
 }
