@@ -99,3 +99,40 @@ func TestDurabilityThatTheServerDoesNotHave(t *testing.T) {
 	assert.Panics(t, func() { redisx.Replicated(0) })
 	assert.Equal(t, "Fsynced Replicated(2) the server's own", fmt.Sprintf("%v %v %v", redisx.Fsynced(), redisx.Replicated(2), redisx.Durability{}))
 }
+
+// What no replica has is told to nobody: a failover may take it back.
+func TestReplicatedTellsOnlyOfWhatIsConfirmed(t *testing.T) {
+	verifyNone(t)
+	master := redistest.Start(t)
+	replica := redistest.Replica(t, master)
+	opts := redisx.Options{Durability: redisx.Replicated(1).Within(50 * time.Millisecond), Logger: slog.New(slog.DiscardHandler)}
+	b, watcher := newBroker(t, master.Client(), opts), newBroker(t, master.Client(), opts)
+	served := broker.Served{Flow: "order", Version: 1}
+	w, err := b.Join(t.Context(), broker.Member{Build: "b", Flows: []broker.Served{served}, Lease: time.Minute})
+	require.NoError(t, err)
+	_, err = watcher.Start(t.Context(), broker.Start{ID: "a", Served: served})
+	require.NoError(t, err)
+	told := make(chan broker.Snapshot, 1)
+	defer watcher.Watch("a", func(s broker.Snapshot) { told <- s })()
+	got, err := w.Receive(t.Context(), 1)
+	require.NoError(t, err)
+	require.Len(t, got, 1)
+
+	require.NoError(t, replica.Pause())
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	_, err = w.Commit(ctx, broker.Transition{ID: "a", Rev: 1, Next: broker.Finish, Keep: time.Minute})
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err = watcher.Lookup(ctx, "a", false)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Empty(t, told)
+	require.NoError(t, replica.Resume())
+	select {
+	case s := <-told:
+		assert.Equal(t, broker.Finished, s.State)
+	case <-time.After(patience):
+		require.Fail(t, "the end is told when it is confirmed")
+	}
+}

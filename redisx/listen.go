@@ -175,6 +175,19 @@ func (w *worker) serves(lane string) bool {
 	return false
 }
 
+// finished tells those who wait for a saga what was pushed of it. The push comes from the script, before its writes are confirmed: where they
+// are, the saga is looked at, which waits for that.
+func (b *Broker) finished(id, result string) {
+	if b.opts.Durability != (Durability{}) {
+		b.watches.look(id)
+		return
+	}
+	b.watches.settle(id, func() (broker.Snapshot, bool) {
+		shot, err := parseResult(id, result)
+		return shot, err == nil
+	})
+}
+
 // news reads what became of sagas that this node started.
 func (b *Broker) news(message string) {
 	for message != "" {
@@ -192,10 +205,7 @@ func (b *Broker) news(message string) {
 		if !ok {
 			return
 		}
-		b.watches.settle(id, func() (broker.Snapshot, bool) {
-			shot, err := parseResult(id, result)
-			return shot, err == nil
-		})
+		b.finished(id, result)
 		message = after
 	}
 }

@@ -27,14 +27,26 @@ func (b *Broker) Lookup(ctx context.Context, id string, journal bool) (broker.Sn
 	return *shots[0], nil
 }
 
-// look reads sagas; those that do not exist are nil.
+// look reads sagas; those that do not exist are nil. Nobody is told of an end that a failover may take back: where writes are confirmed, so is
+// an end that is read.
 func (p *partition) look(ctx context.Context, ids []string, journal bool) ([]*broker.Snapshot, error) {
 	args := make([]any, 0, 1+len(ids))
 	args = append(args, flag(journal))
 	for i := range ids {
 		args = append(args, &ids[i])
 	}
-	reply, err := p.list(ctx, 1+len(ids), lookScript, args...)
+	shots, err := p.lookOnce(ctx, ids, journal, args, false)
+	if p.b.opts.Durability != (Durability{}) && slices.ContainsFunc(shots, ended) {
+		return p.lookOnce(ctx, ids, journal, args, true)
+	}
+	return shots, err
+}
+
+func ended(s *broker.Snapshot) bool { return s != nil && s.State >= broker.Held }
+
+func (p *partition) lookOnce(ctx context.Context, ids []string, journal bool, args []any, confirm bool) ([]*broker.Snapshot, error) {
+	raw, err := p.insist(ctx, lookScript, args, confirm)
+	reply, err := listOf(1+len(ids), raw, err)
 	if err != nil {
 		return nil, err
 	}

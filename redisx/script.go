@@ -60,9 +60,13 @@ var errReply = errors.New("the server's answer makes no sense")
 // run runs a script on the partition, with what Options.Durability asks for if it writes what must not be lost. It is harmless if the client
 // sends it twice, so a server that cannot answer now is asked again for a while.
 func (p *partition) run(ctx context.Context, script *redis.Script, args ...any) (any, error) {
+	return p.insist(ctx, script, args, p.b.opts.Durability.lasting(script))
+}
+
+func (p *partition) insist(ctx context.Context, script *redis.Script, args []any, confirm bool) (any, error) {
 	var reply any
 	err := p.b.persist(ctx, func() (err error) {
-		if p.b.opts.Durability.lasting(script) {
+		if confirm {
 			reply, err = p.confirmed(ctx, script, args)
 		} else {
 			reply, err = script.Run(ctx, p.b.client, p.keys, args...).Result()
@@ -78,6 +82,10 @@ func (p *partition) run(ctx context.Context, script *redis.Script, args ...any) 
 // list is run for scripts that answer a list of at least n values.
 func (p *partition) list(ctx context.Context, n int, script *redis.Script, args ...any) ([]any, error) {
 	reply, err := p.run(ctx, script, args...)
+	return listOf(n, reply, err)
+}
+
+func listOf(n int, reply any, err error) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -234,7 +234,7 @@ func (x *watches) readFrom(p *partition, ids []string) {
 			return
 		}
 		for i, s := range shots {
-			if s != nil && s.State >= broker.Held {
+			if ended(s) {
 				x.tell(chunk[i], *s)
 			}
 		}
