@@ -11,7 +11,7 @@ RACE        := $(if $(shell command -v $${CC:-gcc} 2>/dev/null),-race)
 MODULES     := $(patsubst %/go.mod,%,$(wildcard */*/go.mod))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-redis quickstart test test-redis lint fmt fuzz bench soak-memory cover mutants
+.PHONY: help demo demo-redis quickstart test test-redis lint fmt fuzz bench soak-memory chaos chaos-short cover mutants
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,12 @@ bench: ## measure sagas in memory and on a Redis that it starts, beside the same
 
 soak-memory: ## measure what sagas take and leave in Redis, with a million of them at rest
 	$(GO) run ./internal/soak
+
+chaos: ## run sagas on Redis while workers, servers and connections break: ten minutes for each topology
+	cd internal/chaos && $(GO) run .
+
+chaos-short: ## the same on one server in about a minute
+	cd internal/chaos && $(GO) run . -short -topology standalone
 
 cover: ## print how much of each package the tests reach
 	@scripts/cover

@@ -52,7 +52,7 @@ func storms(ctx context.Context, args []string, out io.Writer) error {
 	names := flags.String("topology", "standalone,sentinel,cluster", "which `servers`, with commas between them")
 	short := flags.Bool("short", false, "a run of about a minute with three faults of each kind instead of 20,000 sagas and fifty")
 	seed := flags.Uint64("seed", 0, "of all choices; 0 makes one up")
-	duration := flags.Duration("duration", 0, "of the load, instead of the usual")
+	duration := flags.Duration("duration", 0, "of the load, instead of the usual, whatever number of sagas and faults that makes")
 	rate := flags.Float64("rate", 0, "sagas started a `second`, instead of the usual")
 	dir := flags.String("dir", "", "where logs are kept, also if nothing is wrong; by default a temporary directory")
 	if err := flags.Parse(args); err != nil {
@@ -69,7 +69,7 @@ func storms(ctx context.Context, args []string, out io.Writer) error {
 			s.Seed = rand.Uint64() >> 16
 		}
 		if *duration > 0 {
-			s.Duration = *duration
+			s.Duration, s.Sagas, s.Faults = *duration, 0, 0
 		}
 		if *rate > 0 {
 			s.Rate = *rate
@@ -88,10 +88,10 @@ func settingsFor(topology string, short bool) settings {
 		Calm: 800 * time.Millisecond, Lease: 2 * time.Second, Retention: time.Minute, Store: stores[topology],
 	}
 	if s.Store.Replicas > 0 { // a failover takes longer than most faults, and should not cost every worker its lease
-		s.Lease, s.Rate = 5*time.Second, 40
+		s.Lease, s.Sagas, s.Rate, s.Callers = 5*time.Second, 2000, 100, 64
 	}
 	if short {
-		s.Duration, s.Sagas, s.Faults, s.Workers = 20*time.Second, 500, 3, 3
+		s.Duration, s.Sagas, s.Faults, s.Workers = 20*time.Second, 100, 3, 3
 		s.Calm, s.Retention, s.Hands = 300*time.Millisecond, 20*time.Second, 3
 	}
 	return s
@@ -119,6 +119,7 @@ func storm(ctx context.Context, s settings, parent string, out io.Writer) (err e
 		return err
 	}
 	t.print(out)
+	r.demand(t)
 	if len(r.desk.wrong) > 0 {
 		if err := r.show(ctx, out); err != nil {
 			return err

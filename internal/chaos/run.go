@@ -236,7 +236,7 @@ func (r *run) storm(ctx context.Context) error {
 	return group.Wait()
 }
 
-// untilEnough waits until there were enough sagas and faults, and longer than twice the time only if somebody likes to wait.
+// untilEnough waits until there were enough sagas and faults, for twice the time at most.
 func (r *run) untilEnough(ctx context.Context) {
 	began := time.Now()
 	for ctx.Err() == nil && time.Since(began) < 2*r.Duration {

@@ -37,7 +37,7 @@ const clusterPartitions = 6
 // aof makes a server lose nothing that it has acknowledged.
 var aof = redisserver.Options{AOF: true}
 
-const settleTime = 30 * time.Second // for a failover, and for a server to start
+const settleTime = time.Minute // for a failover, and for a server to start
 
 func addrs(nodes []*redisserver.Server) []string {
 	var addrs []string
@@ -237,10 +237,15 @@ func (s *sentinel) faults() []fault {
 			return master.Restart(ctx)
 		}),
 		locked("Sentinel failover", func(ctx context.Context, dice *rand.Rand, master *redisserver.Server) error {
-			if err := passing(ctx, func(ctx context.Context) error { return s.sentinels.Failover(ctx) }); err != nil {
-				return err
-			}
-			return changed(ctx, master)
+			return passing(ctx, func(ctx context.Context) error { // Sentinel gives up when the replica does not answer in time
+				err := s.sentinels.Failover(ctx)
+				if err != nil {
+					return err
+				}
+				ctx, cancel := context.WithTimeout(ctx, settleTime/4)
+				defer cancel()
+				return changed(ctx, master)
+			})
 		}),
 	)
 }

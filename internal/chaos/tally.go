@@ -53,6 +53,16 @@ func (r *run) count(ctx context.Context, entries []history.Entry, checked int) (
 	return t, err
 }
 
+// demand notes what there was too little of.
+func (r *run) demand(t *tally) {
+	if t.Acked < r.Sagas {
+		r.desk.found("", fmt.Sprintf("%d sagas were started in twice the time, %d are asked for", t.Acked, r.Sagas))
+	}
+	if least := r.deck.least(); least < r.Faults {
+		r.desk.found("", fmt.Sprintf("a kind of fault happened %d times in twice the time, %d are asked for", least, r.Faults))
+	}
+}
+
 func (t *tally) print(w io.Writer) {
 	fmt.Fprintf(w, "  sagas          %6d acknowledged, %d answers to callers, %d histories checked\n", t.Acked, t.Told, t.Checked)
 	for _, k := range slices.Sorted(maps.Keys(t.Outcomes)) {

@@ -114,7 +114,7 @@ func (s saga) start(op Op, r Reply) (bool, saga) {
 }
 
 func (s saga) receive(op Op, r Reply) (bool, saga) {
-	again := s.owner == op.Worker && !s.unsure
+	again := s.owner == op.Worker && !s.unsure && r.Takeovers == 0 // a worker may be declared dead in the saga's partition, and go on
 	if s.rev != r.Rev || s.finished || again {
 		return false, s
 	}

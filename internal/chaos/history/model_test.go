@@ -34,6 +34,12 @@ func receive(tick int64, worker string, rev uint64) history.Entry {
 	return e
 }
 
+func takeover(tick int64, worker string, rev uint64) history.Entry {
+	e := receive(tick, worker, rev)
+	e.Takeovers = 1
+	return e
+}
+
 func commit(tick int64, worker string, rev uint64, next broker.Next) history.Entry {
 	r := history.Reply{Rev: rev + 1, Owned: next == broker.Keep}
 	return at(tick, history.Op{Method: "commit", Worker: worker, Rev: rev, Next: uint8(next)}, r)
@@ -84,12 +90,13 @@ func TestHistories(t *testing.T) {
 		"a repeat of an unknown commit": {true, []history.Entry{
 			start(1, "a", owned), failed(commit(2, "a", 1, broker.Keep)), commit(3, "a", 1, broker.Keep), commit(4, "a", 2, broker.Finish),
 		}},
-		"a saga handed out twice":         {false, []history.Entry{start(1, "a", owned), receive(2, "a", 1)}},
-		"a saga handed out after its end": {false, []history.Entry{start(1, "a", owned), commit(2, "a", 1, broker.Finish), receive(3, "b", 2)}},
-		"a parked saga that comes back":   {true, []history.Entry{start(1, "a", owned), commit(2, "a", 1, broker.Park), receive(3, "a", 2)}},
-		"a commit of what was parked":     {false, []history.Entry{start(1, "a", owned), commit(2, "a", 1, broker.Park), commit(3, "a", 2, broker.Keep)}},
-		"a saga that nobody started":      {false, []history.Entry{receive(1, "a", 1)}},
-		"a start that nobody heard of":    {true, []history.Entry{failed(start(1, "", queued)), receive(2, "a", 1)}},
+		"a saga handed out twice":                  {false, []history.Entry{start(1, "a", owned), receive(2, "a", 1)}},
+		"a saga handed out again after a takeover": {true, []history.Entry{start(1, "a", owned), takeover(2, "a", 1), commit(3, "a", 1, broker.Finish)}},
+		"a saga handed out after its end":          {false, []history.Entry{start(1, "a", owned), commit(2, "a", 1, broker.Finish), receive(3, "b", 2)}},
+		"a parked saga that comes back":            {true, []history.Entry{start(1, "a", owned), commit(2, "a", 1, broker.Park), receive(3, "a", 2)}},
+		"a commit of what was parked":              {false, []history.Entry{start(1, "a", owned), commit(2, "a", 1, broker.Park), commit(3, "a", 2, broker.Keep)}},
+		"a saga that nobody started":               {false, []history.Entry{receive(1, "a", 1)}},
+		"a start that nobody heard of":             {true, []history.Entry{failed(start(1, "", queued)), receive(2, "a", 1)}},
 		"a lookup that sees an old revision": {false, []history.Entry{
 			start(1, "a", owned), commit(2, "a", 1, broker.Keep), at(3, history.Op{Method: "lookup"}, history.Reply{Rev: 1}),
 		}},
