@@ -16,13 +16,13 @@ func (b *Broker) Check(ctx context.Context) error {
 	if err := b.usable(ctx); err != nil {
 		return fmt.Errorf("redisx: %w", err)
 	}
-	_, err := ask(ctx, b, func(ctx context.Context) (struct{}, error) { return struct{}{}, b.client.Ping(ctx).Err() })
 	errs := []error{b.ear.trouble()}
-	if err != nil {
-		errs = append(errs, fmt.Errorf("the server does not answer: %w", err))
-	}
 	for _, w := range b.workers() {
 		errs = append(errs, w.trouble()...)
+	}
+	_, err := ask(ctx, b, func(ctx context.Context) (struct{}, error) { return struct{}{}, b.client.Ping(ctx).Err() })
+	if err != nil {
+		errs = append(errs, fmt.Errorf("the server does not answer: %w", err))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("redisx: %w", err)

@@ -23,7 +23,7 @@ type seat struct {
 	taken  bool
 	expiry *time.Timer // without a good sign of life until then, the seat takes itself for lost
 	failed error       // why the last sign of life was not heard
-	since  time.Time   // when signs of life began to fail
+	heard  time.Time   // when the last one was
 	uneven bool        // what the server says it owns differed from what it knows, when it looked last
 }
 
@@ -38,7 +38,7 @@ func (s *seat) take(ctx context.Context, said []byte) error {
 	s.p.clocked(number(now))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.token, s.taken, s.failed, s.uneven = token, true, nil, false
+	s.token, s.taken, s.uneven = token, true, false
 	if s.expiry != nil {
 		s.expiry.Stop()
 	}
@@ -128,19 +128,26 @@ func (s *seat) beat(said []byte) {
 func (s *seat) beaten(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err != nil && s.failed == nil {
-		s.since = time.Now()
+	if err == nil {
+		s.heard = time.Now()
 	}
 	s.failed = err
 }
+
+// errSilent is why a sign of life is missed of which nothing is known yet.
+var errSilent = errors.New("the server has not answered yet")
 
 // trouble says why signs of life are not heard, or gives nil.
 func (s *seat) trouble() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.failed == nil {
+	silence := time.Since(s.heard).Round(time.Millisecond)
+	err := s.failed
+	if err == nil && silence > 3*s.w.pace() {
+		err = errSilent
+	}
+	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("no sign of life of worker %q was heard in partition %d for %v: %w",
-		s.w.member.Name, s.p.number, time.Since(s.since).Round(time.Millisecond), s.failed)
+	return fmt.Errorf("no sign of life of worker %q was heard in partition %d for %v: %w", s.w.member.Name, s.p.number, silence, err)
 }

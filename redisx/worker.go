@@ -90,7 +90,7 @@ func (b *Broker) newWorker(m broker.Member) (*worker, error) {
 	}
 	w.said = said
 	for _, p := range b.parts {
-		w.seats = append(w.seats, &seat{w: w, p: p})
+		w.seats = append(w.seats, &seat{w: w, p: p, heard: time.Now()})
 	}
 	w.holdings.open(len(b.parts))
 	w.inbox.open(len(b.parts))
