@@ -32,8 +32,8 @@ func (r *run) check(ctx context.Context) (*tally, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.Store.Replicas > 0 { // a lookup may see what no replica has confirmed, and what a failover takes back
-		entries = slices.DeleteFunc(entries, func(e history.Entry) bool { return e.Method == "lookup" })
+	if r.Store.Replicas > 0 { // until a saga has ended, a lookup may see what no replica has confirmed and a failover takes back
+		entries = slices.DeleteFunc(entries, func(e history.Entry) bool { return e.Method == "lookup" && !e.Finished })
 	}
 	by := history.ByID(entries)
 	for id, of := range by {
