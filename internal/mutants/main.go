@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -65,18 +66,43 @@ func run(only string) error {
 
 // sound says whether the tests pass as long as nothing is planted: otherwise they would find anything.
 func sound(tree string, mutants []mutant) error {
-	done := map[string]bool{}
-	for _, m := range mutants {
-		args := strings.Join(m.test, " ")
-		if done[args] {
-			continue
-		}
-		done[args] = true
-		if out, err := command(tree, "go", append([]string{"test"}, m.test...)...); err != nil {
-			return fmt.Errorf("go test %s fails before anything is planted:\n%s", args, out)
+	for _, args := range together(mutants) {
+		if out, err := test(tree, args); err != nil {
+			return fmt.Errorf("go test %s fails before anything is planted:\n%s", strings.Join(args, " "), out)
 		}
 	}
 	return nil
+}
+
+// together gives the tests of all mutants, joined where they differ only in what -run selects, so that they are built once.
+func together(mutants []mutant) (tests [][]string) {
+	selected := map[string][]string{}
+	for _, m := range mutants {
+		args, pattern := m.test, ""
+		if n := len(args) - 2; n > 0 && args[n] == "-run" {
+			args, pattern = args[:n+1], args[n+1]
+		}
+		key := strings.Join(args, " ")
+		if _, known := selected[key]; !known {
+			tests = append(tests, args)
+		}
+		if pattern != "" && !slices.Contains(selected[key], pattern) {
+			selected[key] = append(selected[key], pattern)
+		} else if pattern == "" {
+			selected[key] = nil
+		}
+	}
+	for i, args := range tests {
+		if patterns := selected[strings.Join(args, " ")]; patterns != nil {
+			tests[i] = append(slices.Clone(args), strings.Join(patterns, "|"))
+		}
+	}
+	return tests
+}
+
+// test runs go test, without what only people who debug need.
+func test(tree string, args []string) (string, error) {
+	return command(tree, "go", append([]string{"test", "-timeout", "3m", "-vet=off", "-ldflags=-w"}, args...)...)
 }
 
 func hunt(tree string, mutants []mutant) error {
@@ -133,7 +159,7 @@ func (m mutant) try(tree string) (string, error) {
 	if out, err := command(tree, "git", "apply", "--recount", m.file); err != nil {
 		return "", fmt.Errorf("the patch does not apply any more: %s", out)
 	}
-	out, failed := command(tree, "go", append([]string{"test", "-timeout", "3m"}, m.test...)...)
+	out, failed := test(tree, m.test)
 	if back, err := command(tree, "git", "apply", "--recount", "-R", m.file); err != nil {
 		return "", fmt.Errorf("the patch cannot be taken out: %s", back)
 	}
@@ -143,13 +169,23 @@ func (m mutant) try(tree string) (string, error) {
 	if built := regexp.MustCompile(`(?m)\[(build|setup) failed\]|cannot find package`).FindString(out); built != "" {
 		return "", fmt.Errorf("the mutant does not build:\n%s", out)
 	}
-	if name := regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`).FindStringSubmatch(out); name != nil {
-		return name[1], nil
+	if name := firstFailed(out); name != "" {
+		return name, nil
 	}
 	if stop := regexp.MustCompile(`(?m)^(panic: test timed out|panic: .{0,60}|fatal error: .{0,60})`).FindString(out); stop != "" {
 		return stop, nil
 	}
 	return "", fmt.Errorf("go test failed without a failing test:\n%s", out)
+}
+
+// firstFailed gives the first test that failed, with the names of its first cases that did.
+func firstFailed(out string) (name string) {
+	for _, failed := range regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`).FindAllStringSubmatch(out, -1) {
+		if name == "" || strings.HasPrefix(failed[1], name+"/") {
+			name = failed[1]
+		}
+	}
+	return name
 }
 
 func command(dir, name string, args ...string) (string, error) {
