@@ -17,8 +17,7 @@ type berth struct {
 	sync.Mutex
 	number int
 	dir    string
-	role   role // of the next process, but for Name and Log
-	wire   *wire
+	role   role              // of the next process, but for Name and Log
 	gone   func(name string) // what to do when a process has ended
 
 	born    int

@@ -309,7 +309,11 @@ func (c *cluster) faults() []fault {
 	}
 	return append(serverFaults(pick),
 		locked("cluster failover", func(ctx context.Context, _ *rand.Rand, _, replica *redisserver.Server) error {
-			return passing(ctx, func(ctx context.Context) error { return c.nodes.Failover(ctx, replica) })
+			return passing(ctx, func(ctx context.Context) error { // the replica gives up when its master does not answer in time
+				ctx, cancel := context.WithTimeout(ctx, settleTime/8)
+				defer cancel()
+				return c.nodes.Failover(ctx, replica)
+			})
 		}),
 		locked("kill -9 of a cluster's master", func(ctx context.Context, dice *rand.Rand, master, replica *redisserver.Server) error {
 			key := c.key(dice)
