@@ -298,7 +298,7 @@ func FuzzBell(f *testing.F) {
 // FuzzSagaComesBack writes a start, a transition that keeps and one that finishes, as commit.lua stores them, and reads the saga after
 // each.
 func FuzzSagaComesBack(f *testing.F) {
-	client := nowhere(f)
+	p := New(nowhere(f), Options{}).parts[0]
 	f.Add("order-42", "order", 3, "parent", []byte("record"), "reserve", []byte("out"), []byte("outcome"))
 	f.Add("", "", -1, "", []byte{}, "", []byte{}, []byte{})
 	f.Fuzz(func(t *testing.T, id, flow string, version int, parent string, record []byte, path string, data, outcome []byte) {
@@ -308,7 +308,6 @@ func FuzzSagaComesBack(f *testing.F) {
 		if strings.Contains(flow, "\x00") || checkStart(s) != nil || checkTransition(keep) != nil {
 			return
 		}
-		p := New(client, Options{}).parts[0]
 		stored, lane := p.startLine(s, fuzzToken)
 		if stored == "" {
 			return
