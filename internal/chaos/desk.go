@@ -20,7 +20,7 @@ var _ office = (*desk)(nil)
 type desk struct {
 	db        *sql.DB
 	retention time.Duration
-	approve   func(sagas.Job) // sends an order what it waits for, some time
+	approve   func(context.Context, sagas.Job) // sends an order what it waits for, some time
 	finished  func(sagas.Job, sagas.Outcome)
 
 	tasks chan *task
@@ -78,12 +78,23 @@ func (d *desk) feed(ctx context.Context, dice *rand.Rand, rate float64, size sag
 		again, attach := dice.IntN(5) == 0, dice.IntN(10) == 0
 		tasks := d.make(j, again, attach)
 		if j.Order != nil {
-			d.approve(j)
+			d.approve(ctx, j)
 		}
 		for _, t := range tasks {
-			d.tasks <- t // callers take it in the end: they go on after ctx
+			select {
+			case d.tasks <- t:
+			case <-ctx.Done():
+				d.putBack(t)
+			}
 		}
 	}
+}
+
+// putBack leaves a task to who asks next.
+func (d *desk) putBack(t *task) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.back = append(d.back, t)
 }
 
 func (d *desk) make(j sagas.Job, again, attach bool) []*task {

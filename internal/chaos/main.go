@@ -88,7 +88,7 @@ func settingsFor(topology string, short bool) settings {
 		Calm: 800 * time.Millisecond, Lease: 2 * time.Second, Retention: time.Minute, Store: stores[topology],
 	}
 	if s.Store.Replicas > 0 { // a failover takes longer than most faults, and should not cost every worker its lease
-		s.Lease, s.Sagas, s.Rate, s.Callers = 5*time.Second, 2000, 100, 64
+		s.Lease, s.Rate, s.Callers = 5*time.Second, 100, 64
 	}
 	if short {
 		s.Duration, s.Sagas, s.Faults, s.Workers = 20*time.Second, 100, 3, 3

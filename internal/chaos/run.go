@@ -56,7 +56,8 @@ type run struct {
 	here    *client  // of the callers of this process
 	auditor *client  // without a proxy
 	audits  chan audit
-	group   sync.WaitGroup // approvals
+	ctx     context.Context // of the approvals
+	group   sync.WaitGroup  // approvals
 }
 
 // client is an engine of this process, which runs no sagas.
@@ -189,6 +190,8 @@ func (r *run) close() error {
 // the test itself; what is wrong with the sagas goes to the desk.
 func (r *run) work(ctx context.Context) error {
 	callersCtx, stopCallers := context.WithCancel(ctx)
+	defer stopCallers()
+	r.ctx = callersCtx
 	var callersGroup, auditors sync.WaitGroup
 	callersGroup.Go(func() { (&callers{"here", r.desk, r.here.book, r.here.engine}).run(callersCtx, r.Callers) })
 	for range 16 {
@@ -203,6 +206,7 @@ func (r *run) work(ctx context.Context) error {
 	}
 	stopCallers()
 	callersGroup.Wait()
+	r.group.Wait()
 	close(r.audits)
 	auditors.Wait()
 	return err
@@ -296,22 +300,21 @@ func (r *run) calm(ctx context.Context) {
 	r.group.Wait()
 }
 
-// approve sends an order what it waits for: early ones before it returns, others some time after.
-func (r *run) approve(j sagas.Job) {
-	send := func() {
-		err := r.here.book.Approve(context.Background(), r.here.engine, j)
-		if err != nil && !errors.Is(err, flow.ErrSettled) {
-			r.desk.found(j.ID, fmt.Sprintf("the approval was refused: %v", err))
-		}
-	}
-	if j.Approval.Early {
-		send()
+// approve sends an order what it waits for: early ones before it returns, if ctx lasts so long, others some time after.
+func (r *run) approve(ctx context.Context, j sagas.Job) {
+	if j.Approval.Early && r.sendApproval(ctx, j) == nil {
 		return
 	}
 	r.group.Go(func() {
-		time.Sleep(j.Approval.Within)
-		send()
+		sleep(r.ctx, j.Approval.Within)
+		if err := r.sendApproval(r.ctx, j); err != nil && r.ctx.Err() == nil && !errors.Is(err, flow.ErrSettled) {
+			r.desk.found(j.ID, fmt.Sprintf("the approval was refused: %v", err))
+		}
 	})
+}
+
+func (r *run) sendApproval(ctx context.Context, j sagas.Job) error {
+	return r.here.book.Approve(ctx, r.here.engine, j)
 }
 
 // audit is a saga to be looked at once more by somebody who has nothing to do with it.
