@@ -60,14 +60,16 @@ func tell(ctx context.Context, s *redisserver.Server, args ...any) error {
 func passing(ctx context.Context, try func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()
+	var before error
 	for {
 		err := try(ctx)
 		if err == nil {
 			return nil
 		}
 		if ctx.Err() != nil {
-			return err
+			return errors.Join(err, before) // err may only say that the time is over
 		}
+		before = err
 		sleep(ctx, 100*time.Millisecond)
 	}
 }
