@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/skald-go/skald/broker"
 )
 
 // A list of what a worker owns, asked for while a start was under way, does not say that the worker lost the saga.
@@ -33,4 +35,26 @@ func TestAStartThatOutlastsItsSeat(t *testing.T) {
 	assert.NoError(t, err)
 	assert.False(t, started.Owned)
 	assert.True(t, w.adopt(p, "a", "", hotLine{}, nil), "it can be handed out")
+}
+
+// What a look brings after its seat was lost belongs to others; what was brought before, and not handed out, too.
+func TestALookThatOutlastsItsSeat(t *testing.T) {
+	p := &partition{b: &Broker{seats: make(map[string]*seat)}}
+	w := &worker{b: p.b, seats: make([]*seat, 2)}
+	w.holdings.open(2)
+	w.inbox.open(2)
+	s := &seat{w: w, p: p, token: "a", taken: true, expiry: time.NewTimer(time.Hour)}
+	w.seats = []*seat{s, {w: w, p: &partition{number: 1}, token: "b", taken: true}}
+	bring := func(id string) found {
+		w.adopt(p, id, "", hotLine{}, nil)
+		return found{sagas: []broker.Delivery{{ID: id, Saga: &broker.Record{}}}}
+	}
+	assert.True(t, s.deliver("a", look{}, bring("unheard"), nil))
+	w.adopt(p, "heard", "", hotLine{}, nil)
+	s.lose("a")
+	assert.False(t, s.deliver("a", look{}, bring("late"), nil))
+	got, _, _, err := w.inbox.take(10)
+	assert.NoError(t, err)
+	assert.Equal(t, []broker.Delivery{{ID: "heard", Lost: true}}, got)
+	assert.Zero(t, w.count(p))
 }

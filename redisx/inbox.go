@@ -1,6 +1,7 @@
 package redisx
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/skald-go/skald/broker"
@@ -73,11 +74,20 @@ func (x *inbox) suspect(partition int) {
 	x.wake()
 }
 
-// lost puts the news that sagas are owned no longer.
+// lost puts the news that sagas are owned no longer. What was not handed out yet is not.
 func (x *inbox) lost(ids []string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	gone := make(map[string]bool, len(ids))
 	for _, id := range ids {
+		gone[id] = true
+	}
+	x.sagas = slices.DeleteFunc(x.sagas, func(d broker.Delivery) bool {
+		unheard := gone[d.ID]
+		delete(gone, d.ID)
+		return unheard
+	})
+	for id := range gone {
 		x.news = append(x.news, broker.Delivery{ID: id, Lost: true})
 	}
 	x.wake()

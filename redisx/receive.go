@@ -69,16 +69,32 @@ func (w *worker) fetch(l look) {
 		err = s.look(token, l, &f)
 	}
 	s.mourn(token, err)
-	alone := len(w.seats) == 1
-	if err != nil && !alone {
-		w.inbox.put(l, f, nil)
-		w.inbox.doubt(l.partition)
+	if !s.deliver(token, l, f, err) {
 		return
 	}
-	w.inbox.put(l, f, err)
-	if err != nil && w.ended.Err() == nil && w.b.ctx.Err() == nil {
+	if err != nil && len(w.seats) == 1 && w.ended.Err() == nil && w.b.ctx.Err() == nil {
 		w.inbox.fail(err)
 	}
+}
+
+// deliver puts what a look brought into the inbox. If the seat was lost meanwhile, the sagas belong to others: it drops them, and says false.
+func (s *seat) deliver(token string, l look, f found, err error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kept := s.taken && s.token == token
+	if !kept {
+		for _, d := range f.sagas {
+			s.w.drop(d.ID)
+		}
+		f.sagas = nil
+	}
+	if len(s.w.seats) > 1 && err != nil { // the others go on
+		s.w.inbox.put(l, f, nil)
+		s.w.inbox.doubt(l.partition)
+	} else {
+		s.w.inbox.put(l, f, err)
+	}
+	return kept
 }
 
 // look asks the server for mail and sagas.
