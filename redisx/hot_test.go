@@ -59,3 +59,11 @@ func TestStartsOfOneIDAtOnce(t *testing.T) {
 }
 
 var errExisted = errors.New("it existed")
+
+func TestAFlowThatCannotBeNamedInAQueueIsRefused(t *testing.T) {
+	b := newBroker(t, redistest.Start(t).Client(), redisx.Options{})
+	for _, name := range []string{"a\nb", "a\x00b"} {
+		_, err := b.Start(t.Context(), broker.Start{ID: "x", Served: broker.Served{Flow: name}})
+		require.ErrorContains(t, err, "line break or a zero byte")
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 	"time"
 
@@ -230,6 +231,7 @@ func ceilMillis(d time.Duration) int64 {
 }
 
 var (
+	errFlow    = errors.New("the flow's name has a line break or a zero byte")
 	errText    = errors.New("a name or ID is longer than 65535 bytes")
 	errCount   = errors.New("more than 16384 events or messages at once")
 	errNext    = errors.New("unknown Next")
@@ -242,6 +244,9 @@ const (
 )
 
 func checkStart(s broker.Start) error {
+	if strings.ContainsAny(s.Flow, "\x00\n") {
+		return errFlow
+	}
 	if len(s.ID) > maxText || len(s.Flow)+20 > maxText-128 || len(s.Parent) > maxText/2 || len(s.Flow)+len(s.Parent) > maxText/2 {
 		return errText
 	}
