@@ -496,3 +496,26 @@ func TestAnOutputThatCannotBeReadIsNoSuccess(t *testing.T) {
 		require.ErrorContains(t, err, `flow: saga "s" of "f" is done, but its output cannot be read`)
 	})
 }
+
+// Whoever waits for a saga that was there, and of whose end nobody tells, hears soon that it is gone: not only when his context ends.
+func TestAwaitOfASagaThatIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		f := flow.New[int]("f").Then(adds("one", 1))
+		starter := newEngine(deafBroker{b}, flow.Options{})
+		future := start(t, f, starter, 1, flow.ID("s"))
+		waiting := make(chan error, 1)
+		go func() {
+			_, err := future.Await(within(t, 24*time.Hour))
+			waiting <- err
+		}()
+		time.Sleep(time.Hour) // it waits for a worker
+		running(t, b, flow.Options{Retention: time.Second}, f)
+		begun := time.Now()
+		err := <-waiting
+		require.ErrorIs(t, err, flow.ErrUnknown)
+		require.NotErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, `flow: saga "s" of "f": flow: no such saga: its result was kept too short to be heard of`)
+		require.Less(t, time.Since(begun), 10*time.Minute)
+	})
+}

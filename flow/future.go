@@ -26,7 +26,8 @@ func (f Future[T]) ID() string {
 //
 // When ctx ends first, the error tells how the saga stands: the *Error with its cause and StateCompensating if the saga
 // goes back already, otherwise a *RunningError. Either way the saga goes on. For an ID that nobody has started it is ErrUnknown,
-// and for a saga of another flow, at once, ErrConflict.
+// and for a saga of another flow, at once, ErrConflict. A saga that was there, and that the broker has forgotten or lost before its end was
+// heard of, is ErrUnknown within seconds, or within minutes of a long wait.
 func (f Future[T]) Await(ctx context.Context) (T, error) {
 	if f.h == nil {
 		return zero[T](), zeroFuture("Await")

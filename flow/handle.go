@@ -227,12 +227,19 @@ func (h *handle) settled(ctx context.Context) (*result, error) {
 	if err := h.verify(ctx); err != nil {
 		return nil, err
 	}
+	lost := newLookout()
+	defer lost.timer.Stop()
 	for {
 		if res := h.standing(ctx); res != nil {
 			return res, nil
 		}
 		select {
 		case <-h.channel(settledChannel):
+		case <-lost.timer.C:
+			if lost.sees(ctx, h) {
+				return nil, fmt.Errorf("flow: saga %q of %q: %w: its result was kept too short to be heard of (Options.Retention), or the broker lost it",
+					h.id, h.def.Name, ErrUnknown)
+			}
 		case <-ctx.Done():
 			return h.gaveUp(ctx.Err())
 		case <-h.e.closed:
