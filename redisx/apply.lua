@@ -89,7 +89,7 @@ local function start(i, w, head, record, limited)
     return 'O'
   end
   local mail = (other or boxed[i]) and adopt(id) or 0
-  set(i, pack(FIXED, state, mail > 0 and BOX + INLINE or INLINE, 1, now, 0, 0, 0, mail, owner, NOBODY) .. head)
+  set(i, pack(FIXED, state, mail > 0 and BOX or 0, 1, now, 0, 0, 0, mail, owner, NOBODY) .. head)
   starts[#starts + 1] = id
   starts[#starts + 1] = record
   if state == READY then
@@ -284,7 +284,7 @@ local function commit(o, i, w, p)
     local chunk
     chunk, p = parse('>I4c0', ops, p)
     if next == 4 then -- nobody reads it any more
-    elseif chunks == 0 and has(flags, INLINE) and #m + #chunk <= ROOM then
+    elseif chunks == 0 and #m + #chunk <= ROOM then
       tail = chunk
     else
       chunks = chunks + 1

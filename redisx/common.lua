@@ -3,8 +3,8 @@
 -- A saga's line in hash m is a fixed part, which changes, and a head, which does not, except for rejections in its lane:
 --   fixed  state, flags, revision, since, wake, takeovers, chunks of journal, unread events, owner, last committer
 --   head   digest, node that started it, lane, parent
--- What the first transitions of a saga that is INLINE appended to its journal follows, as long as that is short. What others appended is in
--- hash j, and its record in hash s. Lines are kept short because Lua, as Redis has it, hashes each byte of every string that it makes.
+-- What the first transitions appended to the journal follows, as long as that is short; what others appended is in hash j, and the record
+-- in hash s. Lines are kept short because Lua, as Redis has it, hashes each byte of every string that it makes.
 --
 -- While the partition's slot moves from one node of a cluster to another, some keys are here and others are there, and a script that met
 -- one of those would end halfway. So each begins by asking for two keys that nobody has: then, and only then, that is an error.
@@ -16,7 +16,7 @@ local FIXED, HEAD = '>BBI6I6I6I2I4I4c16c16', 63
 local NODE, LANE = HEAD + 32, HEAD + 42
 local NOBODY = string.rep(' ', 16)
 local READY, OWNED, PARKED, HELD, BURIED, FINISHED = 1, 2, 3, 4, 5, 6
-local KEPT, BOX, OUTCOME, INLINE = 1, 2, 4, 8 -- flags: the last transition left it with its owner; it has a mailbox; an outcome
+local KEPT, BOX, OUTCOME = 1, 2, 4 -- flags: the last transition left it with its owner; it has a mailbox; an outcome
 local SEEN = 60000 -- for how many ms a message from another partition is known to have come
 local ROOM = 1536 -- the bytes that a line may have with its journal
 

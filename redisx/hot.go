@@ -15,11 +15,8 @@ import (
 // room is how many bytes a line may have with its journal, to be written whole with each transition.
 const room = 1536
 
-// The flags of a line, as in common.lua.
-const (
-	flagKept   = 1
-	flagInline = 8
-)
+// flagKept is a flag of a line, as in common.lua.
+const flagKept = 1
 
 // saysCold is said by hot scripts of ops that have to go through apply.lua.
 const saysCold = 'C'
@@ -59,7 +56,7 @@ func (p *partition) startLine(s broker.Start, token string) (line string, lane s
 		state = broker.Owned
 	}
 	b := make([]byte, 0, size)
-	b = appendFixed(b, fixed{state: state, flags: flagInline, rev: 1, since: p.now(), owner: token})
+	b = appendFixed(b, fixed{state: state, rev: 1, since: p.now(), owner: token})
 	b = appendHead(b, s, p.b.node)
 	line = string(b)
 	return line, line[fixedLength+laneAt+2 : len(line)-2-len(s.Parent)]
@@ -78,7 +75,7 @@ const frontLength = 8
 // part of its journal is not in the line.
 func newHotLine(line string) hotLine {
 	end := headEnd(line)
-	if end == 0 || line[1]&^flagKept != flagInline || parseUint(line[chunksAt:ownerAt]) != 0 {
+	if end == 0 || line[1]&^flagKept != 0 || parseUint(line[chunksAt:ownerAt]) != 0 {
 		return hotLine{}
 	}
 	return hotLine{front: line[:frontLength], head: line[fixedLength:end], size: len(line)}
@@ -93,7 +90,7 @@ func (l hotLine) transition(token string, p *partition, t broker.Transition) (ho
 	switch t.Next {
 	case broker.Keep:
 		size := entriesSize(t.Append)
-		h.kind, h.after = kindKeep, front(broker.Owned, flagInline|flagKept, t.Rev+1)
+		h.kind, h.after = kindKeep, front(broker.Owned, flagKept, t.Rev+1)
 		h.value = string(appendEntries(make([]byte, 0, size), t.Append))
 		l.front, l.size = h.after, l.size+size
 		return h, l, l.size <= room

@@ -90,7 +90,7 @@ func (f *field) warm(ctx context.Context, sagas int) error {
 
 // settle waits until the server moves no entries of its tables: one that doubles, at each power of two, makes every command dearer meanwhile.
 func (f *field) settle(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute) // a server at rest moves them for a millisecond in a hundred
 	defer cancel()
 	look := time.NewTicker(200 * time.Millisecond)
 	defer look.Stop()
