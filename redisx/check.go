@@ -48,8 +48,10 @@ func (r *readiness) check(ctx context.Context, b *Broker) error {
 }
 
 func (b *Broker) inspect(ctx context.Context) error {
-	if _, err := b.parts[0].node(ctx); errors.Is(err, errClient) && b.opts.Durability != (Durability{}) {
-		return fmt.Errorf("redisx: Options.Durability is %v: %w", b.opts.Durability, err)
+	if d := b.opts.Durability; d != (Durability{}) {
+		if _, err := b.parts[0].node(ctx); errors.Is(err, errClient) {
+			return fmt.Errorf("redisx: Options.Durability is %v: %w", d, err)
+		}
 	}
 	var server serverInfo
 	for _, section := range []string{"server", "memory", "persistence"} {

@@ -19,7 +19,7 @@ type partition struct {
 	cold   *writer      // of everything else
 	ahead  atomic.Int64 // ms by which the server's clock is ahead
 
-	sweeping, reading once
+	sweeping, reading alone
 	tidied            time.Time // known to the goroutine that sweeps
 }
 

@@ -16,7 +16,7 @@ type seat struct {
 	w *worker
 	p *partition
 
-	beating once
+	beating alone
 
 	mu     sync.Mutex
 	token  string
