@@ -26,7 +26,7 @@ func (r *run) commit(t broker.Transition) bool {
 	case t.Next == broker.Finish, t.Next == broker.Hold:
 		r.settled(r.m.Outcome())
 	case t.Next == broker.Bury:
-		r.dead(t.Outcome, r.m.Header().Headers)
+		r.dead(ack.Rev, t.Outcome, r.m.Header().Headers)
 	default:
 		r.close()
 	}
@@ -116,20 +116,21 @@ func (r *run) bury(why error) {
 		o := saga.Outcome{End: saga.DeadLetter, Err: r.e.errors.Append(nil, &Error{SagaID: r.id, Flow: r.def.Name, State: StateDeadLetter, Cause: why})}
 		t = broker.Transition{ID: r.id, Rev: r.record.Rev, Next: broker.Bury, Outcome: o.Append(nil)}
 	}
-	if _, err := r.send(t); err != nil {
+	ack, err := r.send(t)
+	switch {
+	case err != nil:
 		r.lost(err)
-		return
-	}
-	if settled {
+	case settled:
 		r.close()
-		return
+	default:
+		r.dead(ack.Rev, t.Outcome, headers)
 	}
-	r.dead(t.Outcome, headers)
 }
 
-// dead ends the run of a saga that has become a dead letter.
-func (r *run) dead(outcome []byte, headers Headers) {
+// dead ends the run of a saga that has become a dead letter, at that revision.
+func (r *run) dead(rev uint64, outcome []byte, headers Headers) {
 	res := r.e.resultOf(r.id, r.def.Name, r.def.Root.Out, outcome)
+	res.rev = rev
 	r.resolve(res)
 	r.close()
 	r.e.deadLetter(r.base, r, headers, res.err)

@@ -209,6 +209,7 @@ func TestASkipInVainLeavesADeadLetter(t *testing.T) {
 		future := start(t, f, e, 1, flow.ID("s"))
 		settle()
 		require.NoError(t, newEngine(b, flow.Options{}).Skip(t.Context(), "s", "kept", ada))
+		settle()
 		err := failed(t, future)
 		require.Equal(t, flow.StateDeadLetter, err.State)
 		require.ErrorIs(t, err, errDeclined)

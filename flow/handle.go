@@ -39,6 +39,7 @@ type result struct {
 	state State
 	out   any
 	err   error
+	rev   uint64 // at which a dead letter was buried
 }
 
 // waits are the channels that somebody asked for.
@@ -248,14 +249,14 @@ func (h *handle) settled(ctx context.Context) (*result, error) {
 	}
 }
 
-// standing gives the result if there is one. A dead letter that somebody relayed has none any more.
+// standing gives the result if there is one. A dead letter that somebody relayed has none any more, and another one if it is buried again.
 func (h *handle) standing(ctx context.Context) *result {
 	res := h.result()
 	if res == nil || res.state != StateDeadLetter {
 		return res
 	}
 	s, err := h.e.broker.Lookup(ctx, h.id, false)
-	if err != nil || s.State == broker.Buried {
+	if err != nil || s.State == broker.Buried && s.Rev == res.rev {
 		return res
 	}
 	h.forget(res)

@@ -155,7 +155,9 @@ func (e *Engine) resultIn(h *handle, s broker.Snapshot) result {
 	if err := h.check(s); err != nil {
 		return result{err: err}
 	}
-	return e.resultOf(h.id, h.def.Name, h.def.Root.Out, s.Outcome)
+	res := e.resultOf(h.id, h.def.Name, h.def.Root.Out, s.Outcome)
+	res.rev = s.Rev
+	return res
 }
 
 // resultOf reads an outcome. Without out the output stays encoded.
