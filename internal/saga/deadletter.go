@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/skald-go/skald/broker"
@@ -123,7 +124,7 @@ func (m *Machine) halt(i *inst, number int, err error, now time.Time) {
 func (m *Machine) applyStuck(i *inst, f *Fact) {
 	t := i.ill()
 	i.silence()
-	t.notYet, i.halted = false, true
+	t.notYet, i.queued, i.halted = false, false, true
 	m.halted = append(m.halted, i)
 	if !f.Flag {
 		i.attempts, t.failure = f.Attempts, f.failure()
@@ -131,6 +132,7 @@ func (m *Machine) applyStuck(i *inst, f *Fact) {
 		return
 	}
 	t.undos, t.undoing = f.Attempts, f.failure()
+	m.paid(i)
 	own := i.own
 	i.own = false
 	switch {
@@ -162,11 +164,52 @@ func (m *Machine) relay() {
 			m.decideLater(i)
 			continue
 		}
+		if i.owed {
+			m.debts = append(m.debts, i)
+			continue
+		}
 		if i.phase == open {
 			i.attempts = 0
 		}
 		m.queue(i)
 	}
+	for _, i := range m.debts {
+		m.redo(i)
+	}
+}
+
+// redo queues a relayed undo if it is its turn: like all undos, those of a sequence run one after the other, the last step first.
+func (m *Machine) redo(i *inst) {
+	if !slices.ContainsFunc(m.debts, func(other *inst) bool { return m.undoneBefore(other, i) }) {
+		m.queue(i)
+	}
+}
+
+// paid lets those go on that waited for the relayed undo of i.
+func (m *Machine) paid(i *inst) {
+	k := slices.Index(m.debts, i)
+	if k < 0 {
+		return
+	}
+	m.debts = slices.Delete(m.debts, k, k+1)
+	for _, other := range m.debts {
+		if m.undoneBefore(i, other) {
+			m.redo(other)
+		}
+	}
+}
+
+// undoneBefore says that the undo of a is over before that of b begins, because they stand one after the other.
+func (m *Machine) undoneBefore(a, b *inst) bool {
+	for x := a; x.up != nil; x = x.up {
+		for y := b; y.up != nil; y = y.up {
+			if x.up == y.up {
+				kids := x.up.kids
+				return m.undoWidth(x.up) == 1 && slices.Index(kids, x) > slices.Index(kids, y)
+			}
+		}
+	}
+	return false
 }
 
 func (m *Machine) unhalt(i *inst) {

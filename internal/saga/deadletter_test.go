@@ -57,6 +57,23 @@ func TestRelayThatFailsAgain(t *testing.T) {
 	assert.Equal(t, 1, p.the("undo b").what.Number)
 }
 
+// What failed for good one after the other is relayed one after the other, with a retry in between.
+func TestRelayKeepsTheOrderOfUndos(t *testing.T) {
+	p := stage(t, root().Then(act("a")).Then(act("b")).Both("both", act("l"), act("r"), sum).Then(act("c")))
+	gone := step.GiveUp(errors.New("account is closed"))
+	p.on("do c", errStop).on("undo a", gone).on("undo b", gone).on("undo both/l", gone).on("undo both/r", gone).enter(num(1))
+	p.ended(saga.DeadLetter)
+	p.on("undo b", errBoom)
+	before := len(p.undos())
+	p.byHand(saga.EventRelay, "")
+	p.ended(saga.Compensated)
+	undos := p.undos()[before:]
+	require.Len(t, undos, 5)
+	assert.ElementsMatch(t, []string{"both/l", "both/r"}, undos[:2])
+	assert.Equal(t, []string{"b", "b", "a"}, undos[2:])
+	assert.Empty(t, p.bank.effects)
+}
+
 func TestSkip(t *testing.T) {
 	p := closed(t)
 	p.byHand(saga.EventSkip, "b")

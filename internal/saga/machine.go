@@ -57,6 +57,7 @@ type Machine struct {
 	undecided queue     // decisions to be made
 	limbo     []*inst   // cancelled, with an attempt whose outcome is to be recorded
 	halted    []*inst   // failed for good
+	debts     []*inst   // whose undo failed for good, was relayed, and is not over
 	waits     []*inst   // open Wait nodes
 	dirty     []*inst   // what should be recorded with the next commit
 	stopped   []Attempt // attempts to be cut off

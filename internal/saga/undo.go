@@ -118,6 +118,7 @@ func (m *Machine) applyUndone(i *inst, f *Fact) {
 	case i.owed:
 		i.owed = false
 		m.owed--
+		m.paid(i)
 		m.afterHalt(i)
 	case i.own:
 		i.own, i.back = false, undone
