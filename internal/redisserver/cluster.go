@@ -350,7 +350,7 @@ func migrateCommand(to *Server, keys []string) []any {
 	if to.opts.Password != "" {
 		args = append(args, "AUTH", to.opts.Password)
 	}
-	args = append(args, "KEYS")
+	args = append(args, "REPLACE", "KEYS") // one that was interrupted may have left a copy there
 	for _, key := range keys {
 		args = append(args, key)
 	}
