@@ -178,11 +178,7 @@ func (a *attempt) call(h *hand) {
 		a.end(context.Canceled)
 		a.finished = true
 	}()
-	if a.what.Undo {
-		a.failed = a.what.Spec.Undo(a, *a.what.Effect)
-	} else {
-		a.out, a.failed = a.what.Spec.Do(a, a.what.In)
-	}
+	a.out, a.failed = a.perform(a, 0)
 }
 
 // abandoned is what is reported of an attempt that does not return.

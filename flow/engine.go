@@ -69,7 +69,7 @@ type served struct {
 }
 
 // NewEngine makes an engine on a broker, which may be shared by many engines and is not closed by them. It starts
-// nothing. It panics if b is nil or a number in opts is negative.
+// nothing. It panics if b is nil, or if a number in opts is negative or an interceptor nil.
 func NewEngine(b broker.Broker, opts Options) *Engine {
 	if b == nil {
 		panic("flow: NewEngine(nil, …): an engine needs a broker, such as inmem.New()")
@@ -78,6 +78,7 @@ func NewEngine(b broker.Broker, opts Options) *Engine {
 		panic(err.Error())
 	}
 	opts = opts.withDefaults()
+	opts.Interceptors = slices.Clone(opts.Interceptors)
 	p := newPayloads(opts.Codec)
 	e := &Engine{
 		broker: b, opts: opts, log: opts.Logger, payloads: p, errors: newWireErrors(opts.Errors, p),

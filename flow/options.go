@@ -23,6 +23,9 @@ type Options struct {
 	Propagators []Propagator
 	Logger      *slog.Logger // nil: slog.Default
 
+	// Interceptors run around every attempt of a step or an undo, the first around the others. Without any they cost nothing.
+	Interceptors []Interceptor
+
 	// Concurrency is how many sagas this engine works on at once, and how many attempts it runs at once;
 	// sagas that wait do not count. 0 is 1024.
 	Concurrency int
@@ -90,6 +93,11 @@ func (o Options) check() error {
 	} {
 		if n < 0 {
 			return fmt.Errorf("flow: Options.%s is negative", name)
+		}
+	}
+	for k, i := range o.Interceptors {
+		if i == nil {
+			return fmt.Errorf("flow: Options.Interceptors[%d] is nil", k)
 		}
 	}
 	return nil
