@@ -6,12 +6,13 @@ export GOTOOLCHAIN := go1.27.3
 GO          ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 60s
+SIMULATE    ?= 1m
 # The race detector needs a C compiler; without one the tests run without it.
 RACE        := $(if $(shell command -v $${CC:-gcc} 2>/dev/null),-race)
 MODULES     := $(patsubst %/go.mod,%,$(wildcard */*/go.mod))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-redis quickstart test test-redis lint fmt fuzz bench soak-memory chaos chaos-short cover mutants
+.PHONY: help demo demo-redis quickstart test test-redis lint fmt fuzz bench soak-memory chaos chaos-short simulate cover mutants
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +64,9 @@ chaos: ## run sagas on Redis while workers, servers and connections break: ten m
 
 chaos-short: ## the same on one server in about a minute
 	cd internal/chaos && $(GO) run . -short -topology standalone
+
+simulate: ## run sagas in worlds where everything goes wrong, for SIMULATE (1m), and look at every one
+	$(GO) run ./internal/simulate -for $(SIMULATE)
 
 cover: ## print how much of each package the tests reach
 	@scripts/cover

@@ -183,7 +183,7 @@ func (r *run) begin(what saga.Attempt, now time.Time) *attempt {
 	a := &attempt{run: r, what: what, due: now.Add(what.Spec.Timeout)}
 	a.info = step.Info{
 		Namespace: r.e.opts.Namespace, Flow: r.def.Name, Saga: r.id, Path: what.Path, Attempt: what.Number,
-		Undo: what.Undo, Deadline: r.m.Deadline(), Headers: r.m.Header().Headers,
+		Undo: what.Undo, Again: what.Again, Deadline: r.m.Deadline(), Headers: r.m.Header().Headers,
 	}
 	r.mu.Lock()
 	if r.active == nil {

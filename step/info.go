@@ -15,15 +15,20 @@ type Info struct {
 	Path      string            // durable name of the step in its flow
 	Attempt   int               // 1 is the first
 	Undo      bool              // the undo runs, not the step
+	Again     bool              // the undo runs for another reason, after an earlier one has answered Proceed
 	Deadline  time.Time         // of the saga; zero if it has none
 	Headers   map[string]string // of the saga; not to be changed
 }
 
 // Key is the idempotency key: the same for every attempt of this step of this saga, and another for
-// its undo. Give it to the participant, so that it can tell a repeat.
+// its undo. An undo that comes after one that has answered Proceed has a third: it is no repeat of that one.
+// Give it to the participant, so that it can tell a repeat.
 func (i Info) Key() string {
 	op := "/do"
-	if i.Undo {
+	switch {
+	case i.Undo && i.Again:
+		op = "/undo-again"
+	case i.Undo:
 		op = "/undo"
 	}
 	return i.Namespace + "/" + i.Saga + "/" + i.Path + op

@@ -173,6 +173,10 @@ func TestKeysTellDoAndUndoApart(t *testing.T) {
 	require.Equal(t, "shop/order-42/carrier/post/do", info.Key())
 	info.Undo = true
 	require.Equal(t, "shop/order-42/carrier/post/undo", info.Key())
+	info.Again = true
+	require.Equal(t, "shop/order-42/carrier/post/undo-again", info.Key())
+	info.Undo = false
+	require.Equal(t, "shop/order-42/carrier/post/do", info.Key())
 }
 
 func TestInfoTravelsInTheContext(t *testing.T) {

@@ -12,6 +12,7 @@ type Attempt struct {
 	Path   string
 	Number int // 1 is the first
 	Undo   bool
+	Again  bool // an undo after one that has answered Proceed
 	Spec   *plan.StepSpec
 	In     any          // of a step
 	Effect *plan.Effect // of an undo
@@ -84,7 +85,7 @@ func (m *Machine) attempt(i *inst, now time.Time) (Attempt, bool) {
 
 func (m *Machine) attemptUndo(i *inst, a Attempt) (Attempt, bool) {
 	var err error
-	a.Undo, a.Number = true, 1
+	a.Undo, a.Again, a.Number = true, i.proceeded, 1
 	if i.trouble != nil {
 		a.Number += i.trouble.undos
 	}

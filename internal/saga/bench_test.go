@@ -9,18 +9,19 @@ import (
 	"github.com/skald-go/skald/flow"
 	"github.com/skald-go/skald/internal/plan"
 	"github.com/skald-go/skald/internal/saga"
+	"github.com/skald-go/skald/internal/simulate/world"
 )
 
 // varints encodes nums in no time, so that a benchmark measures the machine.
 type varints struct{}
 
 func (varints) Append(dst []byte, _ *plan.Type, v any) ([]byte, error) {
-	return binary.AppendUvarint(dst, uint64(v.(num))), nil
+	return binary.AppendUvarint(dst, uint64(v.(world.Num))), nil
 }
 
 func (varints) Decode(_ *plan.Type, data []byte) (any, error) {
 	v, _ := binary.Uvarint(data)
-	return num(v), nil
+	return world.Num(v), nil
 }
 
 type fixed struct{}
@@ -30,7 +31,9 @@ var errFixed = errors.New("fixed")
 func (fixed) Append(dst []byte, _ error) []byte { return append(dst, "fixed"...) }
 func (fixed) Decode([]byte) error               { return errFixed }
 
-func threeSteps() flow.Flow[num, num] { return root().Then(act("a")).Then(act("b")).Then(act("c")) }
+func threeSteps() flow.Flow[world.Num, world.Num] {
+	return root().Then(act("a")).Then(act("b")).Then(act("c"))
+}
 
 // bench runs sagas through a machine alone: every transition is committed at once, every attempt answers at once.
 type bench struct {
@@ -40,21 +43,21 @@ type bench struct {
 	fail string // path of the step that refuses
 }
 
-func newBench(f flow.Flow[num, num], fail string) *bench {
-	b := &bench{prog: saga.Compile(erased(f)), fail: fail}
-	b.env = newWorld(loaded{}, nil).env
+func newBench(f flow.Flow[world.Num, world.Num], fail string) *bench {
+	b := &bench{prog: saga.Compile(world.Erased(f)), fail: fail}
+	b.env = world.New(world.Loaded{}, nil).Env
 	b.env.Payloads, b.env.Errors = varints{}, fixed{}
 	b.env.Fail = func(saga.Failure) error { return errFixed }
-	b.head = saga.Header{Started: epoch, Input: binary.AppendUvarint(nil, 300)}
+	b.head = saga.Header{Started: world.Epoch, Input: binary.AppendUvarint(nil, 300)}
 	return b
 }
 
 // run gives how the saga ended, and the number of its transitions.
 func (b *bench) run() (end saga.End, commits int) {
-	m := saga.New(&b.env, b.prog, "m", b.head, num(300))
+	m := saga.New(&b.env, b.prog, "m", b.head, world.Num(300))
 	for {
-		m.Advance(epoch)
-		if t, ok := m.Transition(epoch); ok {
+		m.Advance(world.Epoch)
+		if t, ok := m.Transition(world.Epoch); ok {
 			commits++
 			m.Committed(t.Rev + 1)
 			if t.Next == broker.Finish {
@@ -63,7 +66,7 @@ func (b *bench) run() (end saga.End, commits int) {
 				return end, commits
 			}
 		}
-		if a, ok := m.Next(epoch); ok {
+		if a, ok := m.Next(world.Epoch); ok {
 			b.answer(m, a)
 		}
 	}
@@ -74,11 +77,11 @@ var errRefusal error = &plan.Mark{Class: plan.Refused, Err: errFixed}
 func (b *bench) answer(m *saga.Machine, a saga.Attempt) {
 	switch {
 	case a.Undo:
-		m.Report(a, nil, nil, epoch)
+		m.Report(a, nil, nil, world.Epoch)
 	case a.Path == b.fail:
-		m.Report(a, nil, errRefusal, epoch)
+		m.Report(a, nil, errRefusal, world.Epoch)
 	default:
-		m.Report(a, a.In, nil, epoch)
+		m.Report(a, a.In, nil, world.Epoch)
 	}
 }
 
@@ -110,14 +113,14 @@ func TestAllocations(t *testing.T) {
 }
 
 func BenchmarkLoad(b *testing.B) {
-	w := newWorld(loaded{}, b.Fatalf, erased(zoo()))
-	w.answers = w.roll
-	w.start("main", "m", num(7))
-	w.run()
-	rec := w.stored["m"].Record
+	w := world.New(world.Loaded{}, b.Fatalf, world.Erased(zoo()))
+	w.Answers = w.Roll
+	w.Start("main", "m", world.Num(7))
+	w.RunOut()
+	rec := w.Saga("m").Record
 	b.ReportAllocs()
 	for b.Loop() {
-		m, err := saga.Load(&w.env, w.progs["main"], &rec, epoch)
+		m, err := saga.Load(&w.Env, w.Program("main"), &rec, world.Epoch)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -10,27 +10,28 @@ import (
 
 	"github.com/skald-go/skald/broker"
 	"github.com/skald-go/skald/internal/saga"
+	"github.com/skald-go/skald/internal/simulate/world"
 )
 
 // TestDamagedJournals changes journals that machines wrote, in ways that keep them readable: entries are lost, doubled or moved, and
 // tell of other things. A machine refuses such a journal or goes on with it; it never panics.
 func TestDamagedJournals(t *testing.T) {
-	prog, paths := saga.Compile(erased(zoo())), zooPaths()
+	prog, paths := saga.Compile(world.Erased(zoo())), zooPaths()
 	refused, accepted := 0, 0
 	var journals [][]broker.Entry
 	for seed := range uint64(100) {
 		journals = append(journals, zooJournal(t, seed))
 	}
-	for seed := range runs(5000) {
-		d := newSeeded(seed)
+	for seed := range uint64(5000) {
+		d := world.Seeded(seed, 0)
 		journal := journals[seed%100]
-		for range 1 + d.n(3) {
+		for range 1 + d.N(3) {
 			journal = damage(d, journal, paths)
 		}
-		w := newWorld(loaded{}, fatal(t, seed))
-		rec := record(&w.env)
-		rec.Journal, rec.Takeovers = journal, d.n(2)
-		m, err := saga.Load(&w.env, prog, &rec, epoch)
+		w := world.New(world.Loaded{}, t.Fatalf)
+		rec := record(&w.Env)
+		rec.Journal, rec.Takeovers = journal, d.N(2)
+		m, err := saga.Load(&w.Env, prog, &rec, world.Epoch)
 		var foreign *saga.ForeignError
 		var broken *saga.BrokenError
 		switch {
@@ -38,7 +39,7 @@ func TestDamagedJournals(t *testing.T) {
 			accepted++
 			data := make([]byte, 60)
 			for k := range data {
-				data[k] = byte(d.n(256))
+				data[k] = byte(d.N(256))
 			}
 			goOn(t, m, data)
 		case errors.As(err, &foreign), errors.As(err, &broken):
@@ -52,13 +53,13 @@ func TestDamagedJournals(t *testing.T) {
 	require.NotZero(t, accepted)
 }
 
-func damage(d dice, journal []broker.Entry, paths []string) []broker.Entry {
+func damage(d world.Dice, journal []broker.Entry, paths []string) []broker.Entry {
 	if len(journal) == 0 {
 		return journal
 	}
 	journal = slices.Clone(journal)
-	k, j := d.n(len(journal)), d.n(len(journal))
-	switch d.n(5) {
+	k, j := d.N(len(journal)), d.N(len(journal))
+	switch d.N(5) {
 	case 0:
 		return slices.Delete(journal, k, k+1)
 	case 1:
@@ -74,31 +75,31 @@ func damage(d dice, journal []broker.Entry, paths []string) []broker.Entry {
 }
 
 // lie lets an entry tell something else.
-func lie(d dice, e broker.Entry, paths []string) broker.Entry {
-	f, err := saga.DecodeFact(e, epoch)
+func lie(d world.Dice, e broker.Entry, paths []string) broker.Entry {
+	f, err := saga.DecodeFact(e, world.Epoch)
 	if err != nil {
 		return e
 	}
-	switch d.n(9) {
+	switch d.N(9) {
 	case 0:
-		f.Kind = saga.FactKind(1 + d.n(int(saga.Passed)))
+		f.Kind = saga.FactKind(1 + d.N(int(saga.Passed)))
 	case 1:
-		e.Path = pick(d, paths...)
+		e.Path = world.Pick(d, paths...)
 	case 2:
 		f.Flag = !f.Flag
 	case 3:
-		f.Index = pick(d, -1, 0, 1, 2, 1<<40)
+		f.Index = world.Pick(d, -1, 0, 1, 2, 1<<40)
 	case 4:
-		f.Attempts = pick(d, 0, 1, 1<<40)
+		f.Attempts = world.Pick(d, 0, 1, 1<<40)
 	case 5:
-		f.Out = pick(d, nil, []byte{}, []byte("1"), []byte("[1,2]"), []byte("?"))
+		f.Out = world.Pick(d, nil, []byte{}, []byte("1"), []byte("[1,2]"), []byte("?"))
 	case 6:
-		f.In = pick(d, nil, []byte("1"), []byte("?"))
+		f.In = world.Pick(d, nil, []byte("1"), []byte("?"))
 	case 7:
-		f.Due = pick(d, time.Time{}, epoch.Add(-time.Hour), epoch.Add(100*time.Hour))
+		f.Due = world.Pick(d, time.Time{}, world.Epoch.Add(-time.Hour), world.Epoch.Add(100*time.Hour))
 	case 8:
-		f.Text, f.ID = pick(d, "", "yes", "paid", "x"), pick(d, "", "signal-1", "x")
+		f.Text, f.ID = world.Pick(d, "", "yes", "paid", "x"), world.Pick(d, "", "signal-1", "x")
 	}
-	e.Data = f.Encode(epoch)
+	e.Data = f.Encode(world.Epoch)
 	return e
 }

@@ -11,13 +11,14 @@ import (
 	"github.com/skald-go/skald/broker"
 	"github.com/skald-go/skald/flow"
 	"github.com/skald-go/skald/internal/saga"
+	"github.com/skald-go/skald/internal/simulate/world"
 	"github.com/skald-go/skald/step"
 )
 
 // closed is a saga whose undo of b failed for good.
 func closed(t *testing.T) *play {
 	p := stage(t, root().Then(act("a")).Then(act("b")).Then(act("c")))
-	p.on("do c", errStop).on("undo b", step.GiveUp(errors.New("account is closed"))).enter(num(1))
+	p.on("do c", errStop).on("undo b", step.GiveUp(errors.New("account is closed"))).enter(world.Num(1))
 	p.ended(saga.DeadLetter)
 	return p
 }
@@ -38,8 +39,8 @@ func TestRelayUndoesExactlyWhatIsOpen(t *testing.T) {
 	p.ended(saga.Compensated)
 	assert.Equal(t, []string{"b", "a", "b"}, p.undos())
 	assert.Equal(t, []saga.UndoResult{{Path: "a"}, {Path: "b"}}, p.failure().Undone)
-	assert.Empty(t, p.bank.effects)
-	last := p.m().facts[len(p.m().facts)-2]
+	assert.Empty(t, p.Effects())
+	last := p.m().Facts[len(p.m().Facts)-2]
 	assert.Equal(t, saga.Relayed, last.Kind)
 	assert.Equal(t, "ann", last.Who)
 	assert.Equal(t, "because", last.Text)
@@ -51,17 +52,17 @@ func TestRelayThatFailsAgain(t *testing.T) {
 	p.byHand(saga.EventRelay, "")
 	p.ended(saga.DeadLetter)
 	assert.EqualError(t, p.failure().Undone[1].Err, "still closed")
-	assert.Equal(t, 2, p.the("undo b").what.Number)
+	assert.Equal(t, 2, p.the("undo b").What.Number)
 	p.byHand(saga.EventRelay, "")
 	p.ended(saga.Compensated)
-	assert.Equal(t, 1, p.the("undo b").what.Number)
+	assert.Equal(t, 1, p.the("undo b").What.Number)
 }
 
 // What failed for good one after the other is relayed one after the other, with a retry in between.
 func TestRelayKeepsTheOrderOfUndos(t *testing.T) {
 	p := stage(t, root().Then(act("a")).Then(act("b")).Both("both", act("l"), act("r"), sum).Then(act("c")))
 	gone := step.GiveUp(errors.New("account is closed"))
-	p.on("do c", errStop).on("undo a", gone).on("undo b", gone).on("undo both/l", gone).on("undo both/r", gone).enter(num(1))
+	p.on("do c", errStop).on("undo a", gone).on("undo b", gone).on("undo both/l", gone).on("undo both/r", gone).enter(world.Num(1))
 	p.ended(saga.DeadLetter)
 	p.on("undo b", errBoom)
 	before := len(p.undos())
@@ -71,7 +72,7 @@ func TestRelayKeepsTheOrderOfUndos(t *testing.T) {
 	require.Len(t, undos, 5)
 	assert.ElementsMatch(t, []string{"both/l", "both/r"}, undos[:2])
 	assert.Equal(t, []string{"b", "b", "a"}, undos[2:])
-	assert.Empty(t, p.bank.effects)
+	assert.Empty(t, p.Effects())
 }
 
 func TestSkip(t *testing.T) {
@@ -100,7 +101,7 @@ func TestSkipOfNothingLeavesADeadLetterThatSaysSo(t *testing.T) {
 
 func TestSkipLetsWhatFollowsRun(t *testing.T) {
 	p := stage(t, root().Then(act("a")).Then(act("b")).Then(act("c")).StopUndoOnFailure())
-	p.on("do c", errStop).on("undo b", step.GiveUp(errBoom)).enter(num(1))
+	p.on("do c", errStop).on("undo b", step.GiveUp(errBoom)).enter(world.Num(1))
 	p.byHand(saga.EventSkip, "b")
 	p.ended(saga.Compensated)
 	assert.Equal(t, []string{"b", "a"}, p.undos())
@@ -117,8 +118,8 @@ func TestSettle(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := closed(t)
-			p.resolve(p.m(), saga.EventSettle, "", c.note)
-			p.run()
+			p.Resolve(p.m(), saga.EventSettle, "", c.note)
+			p.RunOut()
 			o := p.ended(c.end)
 			assert.True(t, o.Hand)
 			assert.Equal(t, []string{"b", "a"}, p.undos(), "nothing more is run")
@@ -135,9 +136,9 @@ func TestSettle(t *testing.T) {
 
 func TestDecisionByHandThatCannotBeReadIsADeadLetterAgain(t *testing.T) {
 	p := closed(t)
-	p.post("m", saga.EventRelay, "", []byte("?"))
-	p.m().state = broker.Ready
-	p.run()
+	p.Post("m", saga.EventRelay, "", []byte("?"))
+	p.m().State = broker.Ready
+	p.RunOut()
 	p.ended(saga.DeadLetter)
 	assert.ErrorContains(t, p.failure().Cause, "a decision by hand")
 	assert.Empty(t, p.m().Mail)
@@ -148,27 +149,27 @@ func TestDecisionByHandThatCannotBeReadIsADeadLetterAgain(t *testing.T) {
 func TestForwardDeadLetterWithAPassedDeadlineCompensates(t *testing.T) {
 	f := root().Then(act("a")).Race("race", act("x"), act("y")).Then(act("b")).Deadline(time.Hour)
 	p := stage(t, f)
-	p.on("do race/y", step.NotYet(time.Minute)).on("undo race/y", step.GiveUp(errBoom)).enter(num(1))
+	p.on("do race/y", step.NotYet(time.Minute)).on("undo race/y", step.GiveUp(errBoom)).enter(world.Num(1))
 	p.ended(saga.DeadLetter)
 	assert.False(t, p.goesBack())
-	p.now = p.now.Add(2 * time.Hour)
+	p.Now = p.Now.Add(2 * time.Hour)
 	p.byHand(saga.EventRelay, "")
 	p.ended(saga.Compensated)
 	assert.ErrorContains(t, p.failure().Cause, saga.ErrDeadline.Error())
-	assert.Empty(t, p.bank.effects)
+	assert.Empty(t, p.Effects())
 	assert.NotContains(t, p.trail(), "do b")
 }
 
 func (p *play) goesBack() bool {
 	rec := p.m().Record
-	m, err := saga.Load(&p.env, p.progs["main"], &rec, p.now)
+	m, err := saga.Load(&p.Env, p.Program("main"), &rec, p.Now)
 	require.NoError(p.t, err)
 	return m.Compensating()
 }
 
 func TestRaceWaitsForTheUndoOfALoser(t *testing.T) {
 	p := stage(t, root().Race("race", act("x"), act("y")).Then(act("b")))
-	p.on("do race/y", step.NotYet(time.Minute)).on("undo race/y", step.GiveUp(errBoom)).enter(num(1))
+	p.on("do race/y", step.NotYet(time.Minute)).on("undo race/y", step.GiveUp(errBoom)).enter(world.Num(1))
 	p.ended(saga.DeadLetter)
 	assert.NotContains(t, p.trail(), "do b")
 	p.byHand(saga.EventRelay, "")
@@ -178,13 +179,13 @@ func TestRaceWaitsForTheUndoOfALoser(t *testing.T) {
 
 func TestTakeoverLimitBreaksTheSagaAndARelayGoesOn(t *testing.T) {
 	p := stage(t, root().Then(act("a")))
-	p.start("main", "m", num(1))
-	p.drive(p.m())
-	p.crash(p.m())
-	p.adopt(p.m())
-	p.m().owner.m.Break(saga.ErrTakeovers)
-	assert.ErrorIs(t, p.m().owner.m.Broken(), saga.ErrTakeovers)
-	p.run()
+	p.Start("main", "m", world.Num(1))
+	p.Drive(p.m())
+	p.Crash(p.m())
+	p.Adopt(p.m())
+	p.m().Owner.M.Break(saga.ErrTakeovers)
+	assert.ErrorIs(t, p.m().Owner.M.Broken(), saga.ErrTakeovers)
+	p.RunOut()
 	p.ended(saga.DeadLetter)
 	assert.ErrorIs(t, p.failure().Cause, saga.ErrTakeovers)
 	p.on("do a", errStop).byHand(saga.EventRelay, "")
@@ -193,11 +194,11 @@ func TestTakeoverLimitBreaksTheSagaAndARelayGoesOn(t *testing.T) {
 }
 
 func TestBrokenSagaSuspectsWhatRuns(t *testing.T) {
-	p := stage(t, root().Both("both", act("a"), act("b"), sum).Wait(flow.NewSignal[num]("s"), func(a, b num) num { return a }))
-	p.start("main", "m", num(1))
-	p.drive(p.m())
-	p.m().owner.m.Break(errBoom)
-	p.drive(p.m())
+	p := stage(t, root().Both("both", act("a"), act("b"), sum).Wait(flow.NewSignal[world.Num]("s"), func(a, b world.Num) world.Num { return a }))
+	p.Start("main", "m", world.Num(1))
+	p.Drive(p.m())
+	p.m().Owner.M.Break(errBoom)
+	p.Drive(p.m())
 	p.ended(saga.DeadLetter)
 	assert.Equal(t, []string{"suspect"}, p.journal("both/a"))
 	assert.Equal(t, []string{"suspect"}, p.journal("both/b"))

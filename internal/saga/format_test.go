@@ -16,6 +16,7 @@ import (
 	"github.com/skald-go/skald/broker"
 	"github.com/skald-go/skald/flow"
 	"github.com/skald-go/skald/internal/saga"
+	"github.com/skald-go/skald/internal/simulate/world"
 	"github.com/skald-go/skald/step"
 )
 
@@ -51,10 +52,10 @@ func golden(t *testing.T, name, got string) {
 
 // TestDurableBytes compares the encodings of everything that is stored with those of the first release.
 func TestDurableBytes(t *testing.T) {
-	header := saga.Header{Started: epoch, Headers: map[string]string{"trace": "t1"}, Parent: "p", Path: "a/b", Forward: true, Input: []byte("in")}
+	header := saga.Header{Started: world.Epoch, Headers: map[string]string{"trace": "t1"}, Parent: "p", Path: "a/b", Forward: true, Input: []byte("in")}
 	done := saga.Outcome{End: saga.Succeeded, Value: []byte("v")}
 	undone := saga.Outcome{End: saga.Compensated, Err: []byte("e"), Kept: []string{"a", "b/c"}, By: "cancel-1", Hand: true, Attempts: 3,
-		Hands: []saga.Hand{{Kind: saga.Skipped, Path: "a", Who: "ann", Why: "gone", At: epoch}}}
+		Hands: []saga.Hand{{Kind: saga.Skipped, Path: "a", Who: "ann", Why: "gone", At: world.Epoch}}}
 	note := saga.Note{Who: "ann", Why: "because", Out: []byte{}}
 	settled := saga.Note{Who: "ann", Err: []byte("e")}
 	var b strings.Builder
@@ -74,8 +75,8 @@ func TestDurableBytes(t *testing.T) {
 
 	back, err := saga.DecodeHeader(header.Append(nil))
 	require.NoError(t, err)
-	assert.True(t, back.Started.Equal(epoch))
-	back.Started = epoch
+	assert.True(t, back.Started.Equal(world.Epoch))
+	back.Started = world.Epoch
 	assert.Equal(t, header, back)
 	o, err := saga.DecodeOutcome(undone.Append(nil))
 	require.NoError(t, err)
@@ -89,10 +90,10 @@ func TestDurableBytes(t *testing.T) {
 // TestDurableJournal compares the journal of a saga that meets many things, and reads the old one back.
 func TestDurableJournal(t *testing.T) {
 	p := stage(t, everything())
-	p.env.Jitter = func() float64 { return 1 }
+	p.Env.Jitter = func() float64 { return 1 }
 	p.on("do a", errBoom, step.NotYet(time.Second)).on("do both/b", step.NotYet(time.Second), errStop).on("undo a", step.GiveUp(errBoom))
 	p.signal("paid", 6)
-	p.enter(num(1))
+	p.enter(world.Num(1))
 	p.byHand(saga.EventSkip, "a")
 	p.ended(saga.Compensated)
 	var b strings.Builder
@@ -108,9 +109,9 @@ func TestDurableJournal(t *testing.T) {
 		require.NoError(t, err)
 		rec.Journal = append(rec.Journal, e)
 	}
-	m, err := saga.Load(&p.env, p.progs["main"], &rec, p.now)
+	m, err := saga.Load(&p.Env, p.Program("main"), &rec, p.Now)
 	require.NoError(t, err)
-	m.Advance(p.now)
+	m.Advance(p.Now)
 	require.NotNil(t, m.Outcome())
 	assert.Equal(t, saga.Compensated, m.Outcome().End)
 }
@@ -121,11 +122,11 @@ func readFile(t *testing.T, name string) string {
 	return string(data)
 }
 
-func everything() flow.Flow[num, num] {
+func everything() flow.Flow[world.Num, world.Num] {
 	return root().Then(act("a").Retry(step.Retry{Attempts: 3})).
 		Wait(paid, takeSignal).
-		Delay("nap", func(num) time.Duration { return time.Hour }).
-		If("if", func(num) bool { return true }, act("yes"), act("no")).
+		Delay("nap", func(world.Num) time.Duration { return time.Hour }).
+		If("if", func(world.Num) bool { return true }, act("yes"), act("no")).
 		Each("each", three, act("e"), noJoin).
 		Loop("loop", 3, act("l"), (&counter{2}).reached).
 		Race("race", act("x"), act("y")).

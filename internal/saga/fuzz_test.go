@@ -13,29 +13,30 @@ import (
 	"github.com/skald-go/skald/flow"
 	"github.com/skald-go/skald/internal/plan"
 	"github.com/skald-go/skald/internal/saga"
+	"github.com/skald-go/skald/internal/simulate/world"
 	"github.com/skald-go/skald/step"
 )
 
 // zoo has all kinds of nodes, and a pivot near its end.
-func zoo() flow.Flow[num, num] {
-	is := func(n num) bool { return n%2 == 0 }
+func zoo() flow.Flow[world.Num, world.Num] {
+	is := func(n world.Num) bool { return n%2 == 0 }
 	return root().Then(act("a").Retry(step.Retry{Attempts: 3})).
-		Map(func(n num) num { return n + 1 }).
-		Use(act("u"), func(n num) num { return n + 2 }, func(a, b num) num { return a ^ b }).
+		Map(func(n world.Num) world.Num { return n + 1 }).
+		Use(act("u"), func(n world.Num) world.Num { return n + 2 }, func(a, b world.Num) world.Num { return a ^ b }).
 		WaitFor(paid, time.Hour, takeSignal, act("late")).
-		Delay("nap", func(num) time.Duration { return time.Hour }).
+		Delay("nap", func(world.Num) time.Duration { return time.Hour }).
 		If("if", is, act("yes"), act("no")).
-		Each("each", three, flow.New[num]("one").Then(act("e")).Then(plain("f")), noJoin, flow.Parallel(2)).
+		Each("each", three, flow.New[world.Num]("one").Then(act("e")).Then(plain("f")), noJoin, flow.Parallel(2)).
 		Loop("loop", 3, act("l"), is).
-		Race("race", act("x"), flow.New[num]("y").Then(act("y1")).Then(act("y2"))).
-		Both("both", act("b"), flow.Child(flow.New[num]("ship").Then(act("s"))), sum).
+		Race("race", act("x"), flow.New[world.Num]("y").Then(act("y1")).Then(act("y2"))).
+		Both("both", act("b"), flow.Child(flow.New[world.Num]("ship").Then(act("s"))), sum).
 		Then(plain("pivot").Pivot()).
 		Then(plain("tail"))
 }
 
 // record is the start of a saga of the zoo.
 func record(env *saga.Env) broker.Record {
-	h := saga.Header{Started: epoch, Input: []byte("7")}
+	h := saga.Header{Started: world.Epoch, Input: []byte("7")}
 	return broker.Record{Start: broker.Start{ID: "m", Served: broker.Served{Flow: "main", Version: 1}, Record: h.Append(nil)}, Rev: 1}
 }
 
@@ -69,7 +70,7 @@ func zooPaths() []string {
 	paths := []string{"", "nowhere"}
 	var walk func(n *plan.Node, prefix string)
 	walk = func(n *plan.Node, prefix string) {
-		path := under(prefix, n.Name)
+		path := world.Under(prefix, n.Name)
 		if n.Name != "" {
 			paths = append(paths, path)
 		}
@@ -86,7 +87,7 @@ func zooPaths() []string {
 			}
 		}
 	}
-	walk(erased(zoo()).Root, "")
+	walk(world.Erased(zoo()).Root, "")
 	return paths
 }
 
@@ -97,12 +98,12 @@ func FuzzLoad(f *testing.F) {
 	for seed := range uint64(60) {
 		f.Add(packed(zooJournal(f, seed), paths), byte(seed%4))
 	}
-	prog := saga.Compile(erased(zoo()))
+	prog := saga.Compile(world.Erased(zoo()))
 	f.Fuzz(func(t *testing.T, data []byte, takeovers byte) {
-		w := newWorld(loaded{}, t.Fatalf)
-		rec := record(&w.env)
+		w := world.New(world.Loaded{}, t.Fatalf)
+		rec := record(&w.Env)
 		rec.Journal, rec.Takeovers = unpack(data, paths), int(takeovers)
-		m, err := saga.Load(&w.env, prog, &rec, epoch)
+		m, err := saga.Load(&w.Env, prog, &rec, world.Epoch)
 		if err != nil {
 			var foreign *saga.ForeignError
 			var broken *saga.BrokenError
@@ -117,7 +118,7 @@ func FuzzLoad(f *testing.F) {
 
 // goOn drives a machine for a while; what its attempts answer, data decides.
 func goOn(t *testing.T, m *saga.Machine, data []byte) {
-	now := epoch
+	now := world.Epoch
 	for k := range min(len(data), 40) {
 		m.Advance(now)
 		if tr, ok := m.Transition(now); ok {
@@ -154,19 +155,18 @@ func reply(k byte) (any, error) {
 	case 4:
 		return nil, proceed(9)
 	}
-	return num(k), nil
+	return world.Num(k), nil
 }
 
 // zooJournal is what a saga of the zoo records among random faults.
 func zooJournal(t testing.TB, seed uint64) []broker.Entry {
-	w := newWorld(newSeeded(seed), t.Fatalf, erased(zoo()))
-	w.faults, w.flaky = 12, flaky{crash: 30, giveBack: 40, time: 12, mail: 20}
-	w.answer = num(5)
-	w.answers = w.roll
-	s := w.start("main", "m", num(7))
-	for w.run(); s.state == broker.Buried && s.relays < 2; w.run() {
-		s.relays++
-		w.resolve(s, saga.EventRelay, "", saga.Note{Who: "ann"})
+	w := world.New(world.Seeded(seed, 0), t.Fatalf, world.Erased(zoo()))
+	w.Faults, w.Flaky = 12, world.Flaky{Crash: 30, GiveBack: 40, Time: 12, Mail: 20}
+	w.Answers = w.Roll
+	s := w.Start("main", "m", world.Num(7))
+	for w.RunOut(); s.State == broker.Buried && s.Relays < 2; w.RunOut() {
+		s.Relays++
+		w.Resolve(s, saga.EventRelay, "", saga.Note{Who: "ann"})
 	}
 	return s.Journal
 }
@@ -178,11 +178,11 @@ func FuzzDecodeFact(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		fact, err := saga.DecodeFact(broker.Entry{Path: "a", Data: data}, epoch)
+		fact, err := saga.DecodeFact(broker.Entry{Path: "a", Data: data}, world.Epoch)
 		if err != nil {
 			return
 		}
-		again, err := saga.DecodeFact(broker.Entry{Path: "a", Data: fact.Encode(epoch)}, epoch)
+		again, err := saga.DecodeFact(broker.Entry{Path: "a", Data: fact.Encode(world.Epoch)}, world.Epoch)
 		require.NoError(t, err)
 		require.Equal(t, fact, again)
 		require.NotEqual(t, "?", fact.Kind.String())
@@ -190,8 +190,8 @@ func FuzzDecodeFact(f *testing.F) {
 }
 
 func FuzzDecodeHeader(f *testing.F) {
-	full := saga.Header{Started: epoch, Headers: map[string]string{"trace": "t1"}, Parent: "p", Path: "a", Forward: true, Input: []byte("1")}
-	f.Add((&saga.Header{Started: epoch}).Append(nil))
+	full := saga.Header{Started: world.Epoch, Headers: map[string]string{"trace": "t1"}, Parent: "p", Path: "a", Forward: true, Input: []byte("1")}
+	f.Add((&saga.Header{Started: world.Epoch}).Append(nil))
 	f.Add(full.Append(nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		h, err := saga.DecodeHeader(data)

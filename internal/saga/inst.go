@@ -37,6 +37,7 @@ type inst struct {
 	back      back
 	cancelled bool  // it goes forward no more
 	own       bool  // its own undo runs first, and may answer Proceed
+	proceeded bool  // its own undo has answered Proceed
 	running   bool  // an attempt runs in this process
 	queued    bool  // in Machine.runnable
 	suspect   bool  // an attempt may have had an effect that is not recorded

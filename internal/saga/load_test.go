@@ -11,18 +11,19 @@ import (
 	"github.com/skald-go/skald/flow"
 	"github.com/skald-go/skald/internal/plan"
 	"github.com/skald-go/skald/internal/saga"
+	"github.com/skald-go/skald/internal/simulate/world"
 )
 
 func entry(path string, f saga.Fact) broker.Entry {
-	f.At = epoch
-	return broker.Entry{Path: path, Data: f.Encode(epoch)}
+	f.At = world.Epoch
+	return broker.Entry{Path: path, Data: f.Encode(world.Epoch)}
 }
 
 func load(def *plan.Def, journal ...broker.Entry) (*saga.Machine, error) {
-	w := newWorld(loaded{}, nil, def)
-	rec := record(&w.env)
+	w := world.New(world.Loaded{}, nil, def)
+	rec := record(&w.Env)
 	rec.Journal = journal
-	return saga.Load(&w.env, w.progs["main"], &rec, epoch)
+	return saga.Load(&w.Env, w.Program("main"), &rec, world.Epoch)
 }
 
 var six = []byte("6")
@@ -32,9 +33,9 @@ func doneA() broker.Entry { return entry("a", saga.Fact{Kind: saga.Done, Attempt
 // TestForeignRecords: a record that this definition cannot have written is left to another one, or to a person.
 func TestForeignRecords(t *testing.T) {
 	f := root().Then(act("a")).WaitFor(paid, time.Hour, takeSignal, act("late")).
-		If("if", func(num) bool { return true }, act("yes"), act("no")).
-		Each("each", three, act("e"), noJoin).Loop("loop", 2, act("l"), func(num) bool { return false }).
-		Race("race", act("x"), act("y")).Then(flow.Child(flow.New[num]("ship").Then(act("s")))).Wait(paid.As("ever"), takeSignal)
+		If("if", func(world.Num) bool { return true }, act("yes"), act("no")).
+		Each("each", three, act("e"), noJoin).Loop("loop", 2, act("l"), func(world.Num) bool { return false }).
+		Race("race", act("x"), act("y")).Then(flow.Child(flow.New[world.Num]("ship").Then(act("s")))).Wait(paid.As("ever"), takeSignal)
 	upTo := func(name string) []broker.Entry {
 		journal := []broker.Entry{doneA()}
 		for _, next := range []struct {
@@ -99,16 +100,16 @@ func TestForeignRecords(t *testing.T) {
 			if c.before != "" {
 				journal = upTo(c.before)
 			}
-			_, err := load(erased(f), journal...)
+			_, err := load(world.Erased(f), journal...)
 			require.NoError(t, err)
-			_, err = load(erased(f), append(journal, c.entry)...)
+			_, err = load(world.Erased(f), append(journal, c.entry)...)
 			require.ErrorContains(t, err, c.want)
 		})
 	}
 }
 
 func TestForeignReplies(t *testing.T) {
-	f := erased(root().Then(flow.Child(flow.New[num]("ship").Then(act("s")))))
+	f := world.Erased(root().Then(flow.Child(flow.New[world.Num]("ship").Then(act("s")))))
 	success, dead := saga.Outcome{End: saga.Succeeded, Value: six}, saga.Outcome{End: saga.DeadLetter}
 	begun, reply := entry("ship", saga.Fact{Kind: saga.Begun}), entry("ship", saga.Fact{Kind: saga.Reply, Out: success.Append(nil)})
 	_, err := load(f, begun, reply)
@@ -122,18 +123,18 @@ func TestForeignReplies(t *testing.T) {
 }
 
 func TestForeignWishes(t *testing.T) {
-	f := erased(root().Then(act("a")).WaitFor(paid, time.Hour, takeSignal, act("late")))
+	f := world.Erased(root().Then(act("a")).WaitFor(paid, time.Hour, takeSignal, act("late")))
 	cancelled := entry("", saga.Fact{Kind: saga.Cancelled, ID: "c1", Err: []byte("x")})
 	_, err := load(f, cancelled)
 	assert.NoError(t, err)
 	_, err = load(f, cancelled, cancelled)
 	assert.ErrorContains(t, err, "the saga goes back already")
-	_, err = load(erased(root().Wait(paid, takeSignal)), entry("paid", saga.Fact{Kind: saga.Due, Due: epoch}))
+	_, err = load(world.Erased(root().Wait(paid, takeSignal)), entry("paid", saga.Fact{Kind: saga.Due, Due: world.Epoch}))
 	assert.ErrorContains(t, err, "it waits for ever")
 }
 
 func TestBrokenHeaders(t *testing.T) {
-	w := newWorld(loaded{}, nil, erased(root()))
+	w := world.New(world.Loaded{}, nil, world.Erased(root()))
 	for data, want := range map[string]string{
 		"":             "version 0",
 		"\x07":         "a saga's record of version 7, this is version 1",
@@ -141,7 +142,7 @@ func TestBrokenHeaders(t *testing.T) {
 		"\x01\x00\x05": "data ends early",
 	} {
 		rec := broker.Record{Start: broker.Start{ID: "m", Record: []byte(data)}}
-		_, err := saga.Load(&w.env, w.progs["main"], &rec, epoch)
+		_, err := saga.Load(&w.Env, w.Program("main"), &rec, world.Epoch)
 		var broken *saga.BrokenError
 		require.ErrorAs(t, err, &broken)
 		assert.ErrorContains(t, err, "flow: broken saga: ")
@@ -157,25 +158,25 @@ func TestBrokenHeaders(t *testing.T) {
 // TestUpgrade: a saga goes on where everything that it has recorded exists.
 func TestUpgrade(t *testing.T) {
 	journal := []broker.Entry{doneA(), entry("if", saga.Fact{Kind: saga.Chose, Text: "yes"})}
-	old := root().Then(act("a")).If("if", func(num) bool { return true }, act("yes"), act("no")).Then(act("b"))
-	_, err := load(erased(old), journal...)
+	old := root().Then(act("a")).If("if", func(world.Num) bool { return true }, act("yes"), act("no")).Then(act("b"))
+	_, err := load(world.Erased(old), journal...)
 	require.NoError(t, err)
 	for name, c := range map[string]struct {
-		flow flow.Flow[num, num]
+		flow flow.Flow[world.Num, world.Num]
 		fits bool
 	}{
 		"a step more at the end":      {old.Then(act("c")), true},
-		"a Map more":                  {root().Then(act("a")).Map(num.self).If("if", func(num) bool { return true }, act("yes"), act("no")), true},
-		"an arm more":                 {root().Then(act("a")).Switch("if", func(num) string { return "" }, flow.Case("new", act("new")), flow.Case("yes", act("yes"))), true},
+		"a Map more":                  {root().Then(act("a")).Map(self).If("if", func(world.Num) bool { return true }, act("yes"), act("no")), true},
+		"an arm more":                 {root().Then(act("a")).Switch("if", func(world.Num) string { return "" }, flow.Case("new", act("new")), flow.Case("yes", act("yes"))), true},
 		"a step before what was done": {root().Then(act("new")).Then(act("a")), false},
-		"a step between what was":     {root().Then(act("a")).Then(act("new")).If("if", func(num) bool { return true }, act("yes"), act("no")), false},
+		"a step between what was":     {root().Then(act("a")).Then(act("new")).If("if", func(world.Num) bool { return true }, act("yes"), act("no")), false},
 		"a step renamed":              {root().Then(act("a2")), false},
-		"a step gone":                 {root().If("if", func(num) bool { return true }, act("yes"), act("no")), false},
-		"an arm gone":                 {root().Then(act("a")).Switch("if", func(num) string { return "" }, flow.Case("no", act("no"))), false},
-		"another kind":                {root().Then(act("a")).Loop("if", 2, act("yes"), func(num) bool { return true }), false},
+		"a step gone":                 {root().If("if", func(world.Num) bool { return true }, act("yes"), act("no")), false},
+		"an arm gone":                 {root().Then(act("a")).Switch("if", func(world.Num) string { return "" }, flow.Case("no", act("no"))), false},
+		"another kind":                {root().Then(act("a")).Loop("if", 2, act("yes"), func(world.Num) bool { return true }), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := load(erased(c.flow), journal...)
+			_, err := load(world.Erased(c.flow), journal...)
 			var foreign *saga.ForeignError
 			if c.fits {
 				assert.NoError(t, err)

@@ -15,6 +15,7 @@ import (
 	"github.com/skald-go/skald/flow"
 	"github.com/skald-go/skald/internal/plan"
 	"github.com/skald-go/skald/internal/saga"
+	"github.com/skald-go/skald/internal/simulate/world"
 	"github.com/skald-go/skald/step"
 )
 
@@ -31,7 +32,7 @@ func TestOutcomeTable(t *testing.T) {
 			[]error{step.Refused(errBoom)}, []string{"do b", "undo a"}, true, "boom",
 		},
 		"refused by the step's list": {
-			[]error{fmt.Errorf("sorry: %w", errBroke)}, []string{"do b", "undo a"}, true, "sorry: account is empty",
+			[]error{fmt.Errorf("sorry: %w", world.ErrBroke)}, []string{"do b", "undo a"}, true, "sorry: account is empty",
 		},
 		"failed, until its retries are used up": {
 			[]error{errBoom, errBoom, errBoom}, []string{"do b", "do b", "do b", "undo b", "undo a"}, false, "boom",
@@ -57,7 +58,7 @@ func TestOutcomeTable(t *testing.T) {
 			[]error{step.GiveUp(errBoom)}, []string{"do b", "undo b", "undo a"}, false, "boom",
 		},
 		"a fallback, said by a step": {
-			[]error{step.Effect[num, num]{}.Proceed(1)}, []string{"do b", "undo b", "undo a"}, false, "step: proceed with another output",
+			[]error{step.Effect[world.Num, world.Num]{}.Proceed(1)}, []string{"do b", "undo b", "undo a"}, false, "step: proceed with another output",
 		},
 		"not yet, then done": {
 			[]error{step.NotYet(time.Second), step.NotYet(time.Second), step.NotYet(time.Second), step.NotYet(time.Second)},
@@ -71,8 +72,8 @@ func TestOutcomeTable(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := stage(t, root().Then(act("a")).Then(act("b").Retry(retry).Refuses(errBroke)))
-			p.on("do b", c.answers...).enter(num(7))
+			p := stage(t, root().Then(act("a")).Then(act("b").Retry(retry).Refuses(world.ErrBroke)))
+			p.on("do b", c.answers...).enter(world.Num(7))
 			assert.Equal(t, append([]string{"do a"}, c.trail...), p.trail())
 			if c.cause == "" {
 				p.ended(saga.Succeeded)
@@ -81,12 +82,12 @@ func TestOutcomeTable(t *testing.T) {
 			p.ended(saga.Compensated)
 			assert.EqualError(t, p.failure().Cause, c.cause)
 			assert.Equal(t, "b", p.failure().Step)
-			assert.EqualError(t, p.the("undo a").what.Effect.Cause, c.cause)
+			assert.EqualError(t, p.the("undo a").What.Effect.Cause, c.cause)
 			if !c.known {
-				e := p.the("undo b").what.Effect
+				e := p.the("undo b").What.Effect
 				assert.False(t, e.Known)
-				assert.Equal(t, num(0), e.Out)
-				assert.Equal(t, num(7).mix("a"), e.In)
+				assert.Equal(t, world.Num(0), e.Out)
+				assert.Equal(t, world.Num(7).Mix("a"), e.In)
 				assert.EqualError(t, e.Cause, c.cause)
 			}
 		})
@@ -94,7 +95,7 @@ func TestOutcomeTable(t *testing.T) {
 }
 
 func TestStepWithoutRetryIsTriedOnce(t *testing.T) {
-	p := stage(t, root().Then(act("a"))).on("do a", errBoom).enter(num(1))
+	p := stage(t, root().Then(act("a"))).on("do a", errBoom).enter(world.Num(1))
 	assert.Equal(t, []string{"do a", "undo a"}, p.trail())
 	assert.Equal(t, 1, p.failure().Attempts)
 }
@@ -102,10 +103,10 @@ func TestStepWithoutRetryIsTriedOnce(t *testing.T) {
 func TestRefusalAfterTakeoverIsUnknown(t *testing.T) {
 	p := stage(t, root().Then(act("a")))
 	p.on("do a", step.Refused(errBoom))
-	p.start("main", "m", num(1))
-	p.drive(p.m())
-	p.crash(p.m())
-	p.run()
+	p.Start("main", "m", world.Num(1))
+	p.Drive(p.m())
+	p.Crash(p.m())
+	p.RunOut()
 	assert.Equal(t, []string{"do a", "do a", "undo a"}, p.trail())
 	p.ended(saga.Compensated)
 }
@@ -113,27 +114,27 @@ func TestRefusalAfterTakeoverIsUnknown(t *testing.T) {
 func TestRefusalAfterGiveBackIsUnknown(t *testing.T) {
 	p := stage(t, root().Then(act("a")))
 	p.on("do a", step.Refused(errBoom))
-	p.start("main", "m", num(1))
-	p.drive(p.m())
-	p.giveBack(p.m())
-	p.run()
+	p.Start("main", "m", world.Num(1))
+	p.Drive(p.m())
+	p.GiveBack(p.m())
+	p.RunOut()
 	assert.Equal(t, []string{"do a", "do a", "undo a"}, p.trail())
 }
 
 func TestRefusalOfWhatNeverRanIsARefusal(t *testing.T) {
 	p := stage(t, root().Then(act("a")))
 	p.on("do a", step.Refused(errBoom))
-	p.start("main", "m", num(1))
-	p.giveBack(p.m())
-	p.run()
+	p.Start("main", "m", world.Num(1))
+	p.GiveBack(p.m())
+	p.RunOut()
 	assert.Equal(t, []string{"do a"}, p.trail())
 	assert.Equal(t, []string{"refused"}, p.journal("a"))
 }
 
 func TestNotYetIsNoAttemptAndLimited(t *testing.T) {
 	p := stage(t, root().Then(act("a").Retry(step.Retry{Attempts: 2, Delay: time.Hour})))
-	p.env.NotYetLimit = 10 * time.Second
-	p.on("do a", step.NotYet(3*time.Second), step.NotYet(3*time.Second), step.NotYet(3*time.Second), step.NotYet(3*time.Second)).enter(num(1))
+	p.Env.NotYetLimit = 10 * time.Second
+	p.on("do a", step.NotYet(3*time.Second), step.NotYet(3*time.Second), step.NotYet(3*time.Second), step.NotYet(3*time.Second)).enter(world.Num(1))
 	assert.Equal(t, []time.Duration{0, 3 * time.Second, 6 * time.Second, 9 * time.Second}, p.times("do a"))
 	p.ended(saga.Compensated)
 	assert.ErrorContains(t, p.failure().Cause, saga.ErrNotYetLimit.Error())
@@ -142,7 +143,7 @@ func TestNotYetIsNoAttemptAndLimited(t *testing.T) {
 }
 
 func TestNotYetIsAtLeast100ms(t *testing.T) {
-	p := stage(t, root().Then(act("a"))).on("do a", step.NotYet(0)).enter(num(1))
+	p := stage(t, root().Then(act("a"))).on("do a", step.NotYet(0)).enter(world.Num(1))
 	assert.Equal(t, []time.Duration{0, 100 * time.Millisecond}, p.times("do a"))
 }
 
@@ -181,7 +182,7 @@ func TestOutputThatCannotBeStoredIsPermanent(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := stage(t, flow.New[blob]("main").Then(blobs("a", 40)).Then(blobs("b", c.out).Retry(step.Retry{})))
-			p.env.MaxPayload, p.env.MaxRecord = 100, 200
+			p.Env.MaxPayload, p.Env.MaxRecord = 100, 200
 			p.enter(blob(10))
 			assert.Equal(t, []string{"do a", "do b", "undo b", "undo a"}, p.trail())
 			assert.ErrorContains(t, p.failure().Cause, c.cause)
@@ -193,7 +194,7 @@ func TestOutputThatCannotBeStoredIsPermanent(t *testing.T) {
 func TestInputThatCannotBeStoredIsRefusedBeforeAnythingHappens(t *testing.T) {
 	f := flow.New[blob]("main").Then(blobs("a", 5)).Map(func(blob) blob { return 1000 }).Then(blobs("b", 5))
 	p := stage(t, f)
-	p.env.MaxPayload = 100
+	p.Env.MaxPayload = 100
 	p.enter(blob(10))
 	assert.Equal(t, []string{"do a", "undo a"}, p.trail())
 	assert.Equal(t, []string{"refused"}, p.journal("b"))
@@ -201,17 +202,17 @@ func TestInputThatCannotBeStoredIsRefusedBeforeAnythingHappens(t *testing.T) {
 }
 
 func TestPanicOfPureFunctionRefusesTheStepItIsFor(t *testing.T) {
-	for name, f := range map[string]flow.Flow[num, num]{
-		"map":    root().Then(act("a")).Map(func(num) num { panic("ouch") }).Then(act("b")),
-		"adapt":  root().Then(act("a")).Use(act("b"), func(num) num { panic("ouch") }, func(a, b num) num { return a }),
-		"if":     root().Then(act("a")).If("b", func(num) bool { panic("ouch") }, act("x"), act("y")),
-		"items":  root().Then(act("a")).Each("b", func(num) []num { panic("ouch") }, act("x"), func(n num, _ []num) num { return n }),
-		"until":  root().Then(act("a")).Loop("b", 3, root().Map(func(n num) num { return n }), func(num) bool { panic("ouch") }),
-		"delay":  root().Then(act("a")).Delay("b", func(num) time.Duration { panic("ouch") }),
-		"output": root().Then(act("a")).Map(func(num) num { panic("ouch") }),
+	for name, f := range map[string]flow.Flow[world.Num, world.Num]{
+		"map":    root().Then(act("a")).Map(func(world.Num) world.Num { panic("ouch") }).Then(act("b")),
+		"adapt":  root().Then(act("a")).Use(act("b"), func(world.Num) world.Num { panic("ouch") }, func(a, b world.Num) world.Num { return a }),
+		"if":     root().Then(act("a")).If("b", func(world.Num) bool { panic("ouch") }, act("x"), act("y")),
+		"items":  root().Then(act("a")).Each("b", func(world.Num) []world.Num { panic("ouch") }, act("x"), func(n world.Num, _ []world.Num) world.Num { return n }),
+		"until":  root().Then(act("a")).Loop("b", 3, root().Map(func(n world.Num) world.Num { return n }), func(world.Num) bool { panic("ouch") }),
+		"delay":  root().Then(act("a")).Delay("b", func(world.Num) time.Duration { panic("ouch") }),
+		"output": root().Then(act("a")).Map(func(world.Num) world.Num { panic("ouch") }),
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := stage(t, f).enter(num(1))
+			p := stage(t, f).enter(world.Num(1))
 			p.ended(saga.Compensated)
 			assert.EqualError(t, p.failure().Cause, "panic: ouch")
 			assert.Equal(t, []string{"do a", "undo a"}, p.trail())
@@ -224,25 +225,25 @@ func TestPanicOfPureFunctionRefusesTheStepItIsFor(t *testing.T) {
 
 func TestUndecodableOutputIsADeadLetterAndNothingIsGuessed(t *testing.T) {
 	p := stage(t, root().Then(act("a")).Then(act("b")))
-	p.env.DecodeAll = true
-	p.watch = func(s *stored) {
-		for k, f := range s.facts {
+	p.Env.DecodeAll = true
+	p.Watch = func(s *world.Stored) {
+		for k, f := range s.Facts {
 			if f.Kind == saga.Done && f.Path == "a" {
 				fact := s.Journal[k]
 				s.Journal[k].Data = append(fact.Data[:len(fact.Data)-1:len(fact.Data)-1], '!')
 			}
 		}
 	}
-	p.start("main", "m", num(1))
-	p.drive(p.m())
-	p.finish(p.m().owner.calls[0])
-	p.m().owner.m.Advance(p.now)
-	tr, ok := p.m().owner.m.Transition(p.now)
+	p.Start("main", "m", world.Num(1))
+	p.Drive(p.m())
+	p.Finish(p.m().Owner.Calls[0])
+	p.m().Owner.M.Advance(p.Now)
+	tr, ok := p.m().Owner.M.Transition(p.Now)
 	require.True(t, ok)
-	p.apply(p.m(), tr)
-	p.watch(p.m())
-	p.crash(p.m())
-	p.run()
+	p.Apply(p.m(), tr)
+	p.Watch(p.m())
+	p.Crash(p.m())
+	p.RunOut()
 	p.ended(saga.DeadLetter)
 	assert.ErrorContains(t, p.failure().Cause, "flow: broken saga at \"a\"")
 	assert.Equal(t, []string{"do a"}, p.trail())
@@ -270,25 +271,25 @@ func (timeout) Temporary() bool { return true }
 var _ net.Error = timeout{}
 
 func TestClassify(t *testing.T) {
-	spec := &plan.StepSpec{Refuses: []error{errBroke, odd{[]string{"x"}}}}
+	spec := &plan.StepSpec{Refuses: []error{world.ErrBroke, odd{[]string{"x"}}}}
 	for name, c := range map[string]struct {
 		err  error
 		want plan.Class
 	}{
 		"plain":                          {errBoom, plan.Failed},
-		"listed":                         {errBroke, plan.Refused},
-		"listed, wrapped":                {fmt.Errorf("no: %w", errBroke), plan.Refused},
-		"listed, beside a timeout":       {errors.Join(errBroke, context.DeadlineExceeded), plan.Failed},
-		"listed, beside a cancel":        {errors.Join(errBroke, context.Canceled), plan.Failed},
-		"listed, beside a network error": {fmt.Errorf("%w: %w", timeout{}, errBroke), plan.Failed},
-		"listed, in a panic":             {step.NewPanic(errBroke, nil), plan.Failed},
+		"listed":                         {world.ErrBroke, plan.Refused},
+		"listed, wrapped":                {fmt.Errorf("no: %w", world.ErrBroke), plan.Refused},
+		"listed, beside a timeout":       {errors.Join(world.ErrBroke, context.DeadlineExceeded), plan.Failed},
+		"listed, beside a cancel":        {errors.Join(world.ErrBroke, context.Canceled), plan.Failed},
+		"listed, beside a network error": {fmt.Errorf("%w: %w", timeout{}, world.ErrBroke), plan.Failed},
+		"listed, in a panic":             {step.NewPanic(world.ErrBroke, nil), plan.Failed},
 		"marked, beside a timeout":       {step.Refused(errors.Join(errBoom, context.DeadlineExceeded)), plan.Refused},
 		"marked, wrapped":                {fmt.Errorf("no: %w", step.Refused(errBoom)), plan.Refused},
-		"a mark wins over the list":      {step.Permanent(errBroke), plan.Permanent},
+		"a mark wins over the list":      {step.Permanent(world.ErrBroke), plan.Permanent},
 		"the outermost mark wins":        {step.Permanent(step.Refused(errBoom)), plan.Permanent},
 		"panics when it is compared":     {odd{[]string{"y"}}, plan.Failed},
 		"panics when it is looked into":  {trap{}, plan.Failed},
-		"listed, beside one that panics": {errors.Join(odd{nil}, errBroke), plan.Refused},
+		"listed, beside one that panics": {errors.Join(odd{nil}, world.ErrBroke), plan.Refused},
 	} {
 		t.Run(name, func(t *testing.T) {
 			class, _ := saga.Classify(spec, c.err)
@@ -299,9 +300,9 @@ func TestClassify(t *testing.T) {
 
 func TestRetriesTakeNoRoomFromOutputs(t *testing.T) {
 	p := stage(t, root().Then(plain("p").Pivot()).Then(plain("a")))
-	p.env.MaxRecord = 200
-	p.env.Jitter = func() float64 { return 1 }
-	p.on("do a", slices.Repeat([]error{errBoom}, 100)...).enter(num(1))
+	p.Env.MaxRecord = 200
+	p.Env.Jitter = func() float64 { return 1 }
+	p.on("do a", slices.Repeat([]error{errBoom}, 100)...).enter(world.Num(1))
 	p.ended(saga.Succeeded)
 	assert.Greater(t, len(p.m().Journal), 50)
 }

@@ -10,28 +10,29 @@ import (
 
 	"github.com/skald-go/skald/flow"
 	"github.com/skald-go/skald/internal/saga"
+	"github.com/skald-go/skald/internal/simulate/world"
 	"github.com/skald-go/skald/step"
 )
 
 // createOrder is: reject order, as an undo · create ticket · authorize the card (pivot) · confirm · approve.
-func createOrder() flow.Flow[num, num] {
+func createOrder() flow.Flow[world.Num, world.Num] {
 	return root().Then(act("order")).Then(act("ticket")).Then(plain("card").Pivot()).Then(plain("confirm")).Then(plain("approve"))
 }
 
 func TestPivotDone(t *testing.T) {
-	p := stage(t, createOrder()).enter(num(1))
+	p := stage(t, createOrder()).enter(world.Num(1))
 	p.ended(saga.Succeeded)
 	assert.Equal(t, []string{"do order", "do ticket", "do card", "do confirm", "do approve"}, p.trail())
 }
 
 func TestPivotRefusedCompensates(t *testing.T) {
-	p := stage(t, createOrder()).on("do card", errStop).enter(num(1))
+	p := stage(t, createOrder()).on("do card", errStop).enter(world.Num(1))
 	p.ended(saga.Compensated)
 	assert.Equal(t, []string{"ticket", "order"}, p.undos())
 }
 
 func TestPivotUnknownIsRetried(t *testing.T) {
-	p := stage(t, createOrder()).on("do card", slices.Repeat([]error{errBoom}, 50)...).enter(num(1))
+	p := stage(t, createOrder()).on("do card", slices.Repeat([]error{errBoom}, 50)...).enter(world.Num(1))
 	p.ended(saga.Succeeded)
 	assert.Len(t, p.times("do card"), 51)
 }
@@ -45,7 +46,7 @@ func TestPivotWhoseOutcomeStaysUnknownIsADeadLetter(t *testing.T) {
 		"not yet, unknown, and then refused": {step.NotYet(time.Second), errBoom, errStop},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := stage(t, createOrder()).on("do card", errs...).enter(num(1))
+			p := stage(t, createOrder()).on("do card", errs...).enter(world.Num(1))
 			p.ended(saga.DeadLetter)
 			assert.Empty(t, p.undos())
 			assert.Equal(t, "card", p.failure().Step)
@@ -61,7 +62,7 @@ func TestPivotWhoseOutcomeStaysUnknownIsADeadLetter(t *testing.T) {
 }
 
 func TestAfterThePivotStepsAreRetriedUntilDone(t *testing.T) {
-	p := stage(t, createOrder()).on("do confirm", slices.Repeat([]error{errBoom}, 50)...).enter(num(1))
+	p := stage(t, createOrder()).on("do confirm", slices.Repeat([]error{errBoom}, 50)...).enter(world.Num(1))
 	p.ended(saga.Succeeded)
 	assert.Len(t, p.times("do confirm"), 51)
 }
@@ -69,7 +70,7 @@ func TestAfterThePivotStepsAreRetriedUntilDone(t *testing.T) {
 func TestAfterThePivotRefusedAndPermanentMakeADeadLetter(t *testing.T) {
 	for name, err := range map[string]error{"refused": errStop, "permanent": step.Permanent(errors.New("stop"))} {
 		t.Run(name, func(t *testing.T) {
-			p := stage(t, createOrder()).on("do confirm", err).enter(num(1))
+			p := stage(t, createOrder()).on("do confirm", err).enter(world.Num(1))
 			p.ended(saga.DeadLetter)
 			assert.Empty(t, p.undos())
 			assert.Equal(t, "confirm", p.failure().Step)
@@ -77,7 +78,7 @@ func TestAfterThePivotRefusedAndPermanentMakeADeadLetter(t *testing.T) {
 			assert.Equal(t, []string{"stuck"}, p.journal("confirm"))
 			p.byHand(saga.EventRelay, "")
 			p.ended(saga.Succeeded)
-			assert.Equal(t, 1, p.the("do confirm").what.Number, "a relay counts anew")
+			assert.Equal(t, 1, p.the("do confirm").What.Number, "a relay counts anew")
 		})
 	}
 }
@@ -86,20 +87,20 @@ func TestCancelIsDeniedFromThePivotOn(t *testing.T) {
 	for name, call := range map[string]string{"while its outcome is unknown": "do card", "after it": "do confirm"} {
 		t.Run(name, func(t *testing.T) {
 			p := stage(t, createOrder())
-			p.when(call, p.cancelNow).enter(num(1))
+			p.when(call, p.cancelNow).enter(world.Num(1))
 			p.ended(saga.Succeeded)
 			assert.Contains(t, p.journal(""), "denied")
 		})
 	}
 	p := stage(t, createOrder())
-	p.when("do ticket", p.cancelNow).enter(num(1))
+	p.when("do ticket", p.cancelNow).enter(world.Num(1))
 	p.ended(saga.Compensated)
 	assert.NotContains(t, p.journal(""), "denied")
 }
 
 func TestCancelIsHeardAgainWhenThePivotWasRefused(t *testing.T) {
 	p := stage(t, createOrder()).on("do card", errStop).on("undo ticket", step.NotYet(time.Hour))
-	p.when("undo ticket", p.cancelNow).enter(num(1))
+	p.when("undo ticket", p.cancelNow).enter(world.Num(1))
 	p.ended(saga.Compensated)
 	assert.NotContains(t, p.journal(""), "denied")
 }
@@ -107,7 +108,7 @@ func TestCancelIsHeardAgainWhenThePivotWasRefused(t *testing.T) {
 func TestDeadlineOnlyAlertsFromThePivotOn(t *testing.T) {
 	for name, call := range map[string]string{"while its outcome is unknown": "do card", "after it": "do confirm"} {
 		t.Run(name, func(t *testing.T) {
-			p := stage(t, createOrder().Deadline(time.Minute)).on(call, step.NotYet(time.Hour)).enter(num(1))
+			p := stage(t, createOrder().Deadline(time.Minute)).on(call, step.NotYet(time.Hour)).enter(world.Num(1))
 			p.ended(saga.Succeeded)
 			assert.Equal(t, []string{"late"}, p.journal(""))
 		})
@@ -115,26 +116,26 @@ func TestDeadlineOnlyAlertsFromThePivotOn(t *testing.T) {
 }
 
 func TestPivotInEveryArm(t *testing.T) {
-	f := root().Then(act("a")).If("way", func(n num) bool { return true }, plain("x").Pivot(), plain("y").Pivot()).Then(plain("b"))
-	p := stage(t, f).on("do b", errStop).enter(num(1))
+	f := root().Then(act("a")).If("way", func(n world.Num) bool { return true }, plain("x").Pivot(), plain("y").Pivot()).Then(plain("b"))
+	p := stage(t, f).on("do b", errStop).enter(world.Num(1))
 	p.ended(saga.DeadLetter)
 	assert.Empty(t, p.undos())
 }
 
 func TestPivotWithAnUndo(t *testing.T) {
 	f := root().Then(act("a")).Then(act("p").Pivot()).Then(plain("b"))
-	p := stage(t, f).on("do p", errBoom, step.Permanent(errBoom)).enter(num(1))
+	p := stage(t, f).on("do p", errBoom, step.Permanent(errBoom)).enter(world.Num(1))
 	p.ended(saga.Compensated)
 	assert.Equal(t, []string{"p", "a"}, p.undos())
 
-	p = stage(t, f).on("do p", step.Permanent(errBoom)).on("undo p", proceed(9)).on("do b", errStop).enter(num(1))
+	p = stage(t, f).on("do p", step.Permanent(errBoom)).on("undo p", proceed(9)).on("do b", errStop).enter(world.Num(1))
 	p.ended(saga.DeadLetter)
 	assert.Equal(t, []string{"p"}, p.undos(), "a fallback is a pivot that is done")
 }
 
 func TestDecisionThatCannotBeMadeAfterThePivot(t *testing.T) {
-	f := root().Then(plain("p").Pivot()).Loop("loop", 2, plain("poll"), func(num) bool { return false })
-	p := stage(t, f).enter(num(1))
+	f := root().Then(plain("p").Pivot()).Loop("loop", 2, plain("poll"), func(world.Num) bool { return false })
+	p := stage(t, f).enter(world.Num(1))
 	p.ended(saga.DeadLetter)
 	assert.Equal(t, "loop", p.failure().Step)
 	assert.ErrorContains(t, p.failure().Cause, saga.ErrRounds.Error())
@@ -145,13 +146,13 @@ func TestDecisionThatCannotBeMadeAfterThePivot(t *testing.T) {
 
 func TestOutputThatCannotBeMadeAfterThePivot(t *testing.T) {
 	fits := false
-	f := root().Then(plain("p").Pivot()).Map(func(n num) num {
+	f := root().Then(plain("p").Pivot()).Map(func(n world.Num) world.Num {
 		if !fits {
 			panic("ouch")
 		}
 		return n
 	})
-	p := stage(t, f).enter(num(1))
+	p := stage(t, f).enter(world.Num(1))
 	p.ended(saga.DeadLetter)
 	fits = true
 	p.byHand(saga.EventRelay, "")
@@ -160,8 +161,8 @@ func TestOutputThatCannotBeMadeAfterThePivot(t *testing.T) {
 
 func TestRetriableBeforeAPivotIsRetriedUntilTheDeadline(t *testing.T) {
 	p := stage(t, root().Then(act("a").Retriable()).Deadline(time.Hour)).on("do a", slices.Repeat([]error{errBoom}, 1000)...)
-	p.env.Jitter = func() float64 { return 1 }
-	p.enter(num(1))
+	p.Env.Jitter = func() float64 { return 1 }
+	p.enter(world.Num(1))
 	p.ended(saga.Compensated)
 	assert.ErrorContains(t, p.failure().Cause, saga.ErrDeadline.Error())
 	assert.Greater(t, len(p.times("do a")), 100)

@@ -85,7 +85,7 @@ func (m *Machine) proceed(i *inst, a Attempt, out any, now time.Time) {
 
 func (m *Machine) applyProceeded(i *inst, f *Fact) {
 	m.forgive(i)
-	i.own, i.back = false, ahead
+	i.own, i.back, i.proceeded = false, ahead, true
 	i.outData = f.Out
 	i.hasOut = false
 	m.done(i)

@@ -1,10 +1,9 @@
-package saga_test
+package world
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"hash/fnv"
+	"strconv"
 	"time"
 
 	"github.com/skald-go/skald/flow"
@@ -12,16 +11,26 @@ import (
 	"github.com/skald-go/skald/step"
 )
 
-// num is the value of most generated flows: no two holders of one share anything.
-type num uint64
+// Num is the value of most generated flows: no two holders of one share anything.
+type Num uint64
 
-func (n num) mix(name string) num {
-	h := fnv.New64a()
-	fmt.Fprintf(h, "%s:%d", name, n)
-	return num(h.Sum64() >> 16)
+// Mix gives another number, which depends on both: FNV-1a of "name:number".
+func (n Num) Mix(name string) Num {
+	var digits [20]byte
+	h := uint64(14695981039346656037)
+	for k := range len(name) {
+		h = (h ^ uint64(name[k])) * fnvPrime
+	}
+	h = (h ^ ':') * fnvPrime
+	for _, c := range strconv.AppendUint(digits[:0], uint64(n), 10) {
+		h = (h ^ uint64(c)) * fnvPrime
+	}
+	return Num(h >> 16)
 }
 
-func (n num) bits() uint64 { return uint64(n) }
+const fnvPrime = 1099511628211
+
+func (n Num) bits() uint64 { return uint64(n) }
 
 // box is the value of the others: copies of it share a slice.
 type box struct {
@@ -29,23 +38,22 @@ type box struct {
 	Tags []string
 }
 
-func (b box) mix(name string) box {
-	return box{N: num(b.N).mix(name).bits(), Tags: []string{name}}
+func (b box) Mix(name string) box {
+	return box{N: Num(b.N).Mix(name).bits(), Tags: []string{name}}
 }
 
 func (b box) bits() uint64 { return b.N }
 
 type value[T any] interface {
-	mix(name string) T
+	Mix(name string) T
 	bits() uint64
 }
 
-var errBroke = errors.New("account is empty")
-
 // maker makes random flows of values T.
 type maker[T value[T]] struct {
-	d       dice
+	d       Dice
 	pures   *int // calls of pure functions
+	prefix  string
 	names   int
 	signals []flow.Signal[T]
 	left    int // how many more parts it may use
@@ -53,6 +61,7 @@ type maker[T value[T]] struct {
 
 // where says what may stand at a place.
 type where struct {
+	root   bool
 	depth  int
 	inside bool // of a group of parts: no pivot
 	tail   bool // after a pivot: nothing is undone
@@ -60,12 +69,13 @@ type where struct {
 
 func (w where) deeper(inside bool) where {
 	w.depth++
+	w.root = false
 	w.inside = w.inside || inside
 	return w
 }
 
-func newMaker[T value[T]](d dice, pures *int) *maker[T] {
-	m := &maker[T]{d: d, pures: pures, left: 14}
+func newMaker[T value[T]](d Dice, prefix string, parts int, pures *int) *maker[T] {
+	m := &maker[T]{d: d, prefix: prefix, pures: pures, left: parts}
 	for _, name := range []string{"paid", "sent"} {
 		m.signals = append(m.signals, flow.NewSignal[T](name))
 	}
@@ -82,47 +92,60 @@ func (g *maker[T]) pure() { *g.pures++ }
 func (g *maker[T]) join(name string) func(a, b T) T {
 	return func(a, b T) T {
 		g.pure()
-		return a.mix(name).mix(fmt.Sprint(b.bits()))
+		return a.Mix(name).Mix(fmt.Sprint(b.bits()))
 	}
 }
 
 func (g *maker[T]) mixer(name string) func(T) T {
 	return func(v T) T {
 		g.pure()
-		return v.mix(name)
+		return v.Mix(name)
 	}
 }
 
 // saga makes a whole flow, sometimes with a pivot.
 func (g *maker[T]) saga(name string, at where) flow.Flow[T, T] {
 	f := g.chain(flow.New[T](name), at)
-	if !at.inside && !at.tail && oneIn(g.d, 4) {
+	for at.root && steps(f.Plan().Node) < 3 {
+		f = f.Then(g.step(at))
+	}
+	if !at.inside && !at.tail && OneIn(g.d, 4) {
 		f = g.pivot(f, at)
 		at.tail = true
 		f = g.chain(f, at)
 	}
-	if oneIn(g.d, 5) {
-		f = f.Deadline(time.Duration(1+g.d.n(5)) * 200 * time.Millisecond)
+	if OneIn(g.d, 5) {
+		f = f.Deadline(time.Duration(1+g.d.N(5)) * 200 * time.Millisecond)
 	}
-	if oneIn(g.d, 5) {
+	if OneIn(g.d, 5) {
 		f = f.UndoInOrder()
 	}
-	if oneIn(g.d, 5) {
+	if OneIn(g.d, 5) {
 		f = f.StopUndoOnFailure()
 	}
 	return f
 }
 
+// steps counts those in a part of a flow.
+func steps(n *plan.Node) (count int) {
+	for _, n := range everyNode(n) {
+		if n.Kind == plan.Step {
+			count++
+		}
+	}
+	return count
+}
+
 func (g *maker[T]) pivot(f flow.Flow[T, T], at where) flow.Flow[T, T] {
 	p := func() step.Step[T, T] { return g.plainStep(at, false).Pivot() }
-	if oneIn(g.d, 3) {
+	if OneIn(g.d, 3) {
 		return f.If(g.name("fork"), g.cond(), p(), p())
 	}
 	return f.Then(p())
 }
 
 func (g *maker[T]) chain(f flow.Flow[T, T], at where) flow.Flow[T, T] {
-	for range 1 + g.d.n(3) {
+	for range 1 + g.d.N(3) {
 		f = g.add(f, at)
 	}
 	return f
@@ -142,7 +165,7 @@ func (g *maker[T]) add(f flow.Flow[T, T], at where) flow.Flow[T, T] {
 		return f.Then(g.step(at))
 	}
 	in, name := at.deeper(true), g.name
-	switch g.d.n(18) {
+	switch g.d.N(18) {
 	default:
 		return f.Then(g.step(at))
 	case 3:
@@ -167,12 +190,12 @@ func (g *maker[T]) add(f flow.Flow[T, T], at where) flow.Flow[T, T] {
 		if at.tail {
 			return f.Then(g.step(at))
 		}
-		if oneIn(g.d, 2) {
+		if OneIn(g.d, 2) {
 			return f.Race(name("race"), g.part(in), g.part(in), g.part(in))
 		}
 		return f.Race(name("race"), g.part(in), g.part(in))
 	case 13:
-		return f.Loop(name("loop"), 1+g.d.n(3), g.part(in), func(v T) bool {
+		return f.Loop(name("loop"), 1+g.d.N(3), g.part(in), func(v T) bool {
 			g.pure()
 			return v.bits()%3 != 0
 		})
@@ -184,17 +207,17 @@ func (g *maker[T]) add(f flow.Flow[T, T], at where) flow.Flow[T, T] {
 	case 15:
 		return f.Wait(g.signal(), g.join("wait"))
 	case 16:
-		return f.WaitFor(g.signal(), time.Duration(1+g.d.n(4))*100*time.Millisecond, g.join("wait"), g.part(in))
+		return f.WaitFor(g.signal(), time.Duration(1+g.d.N(4))*100*time.Millisecond, g.join("wait"), g.part(in))
 	case 17:
 		return f.Then(g.part(at.deeper(false)))
 	}
 }
 
-func (g *maker[T]) signal() flow.Signal[T] { return pick(g.d, g.signals...).As(g.name("wait")) }
+func (g *maker[T]) signal() flow.Signal[T] { return Pick(g.d, g.signals...).As(g.name("wait")) }
 
 func (g *maker[T]) choose(f flow.Flow[T, T], in where) flow.Flow[T, T] {
 	arms := []flow.Arm[T, T]{flow.Case("0", g.part(in)), flow.Case("1", g.part(in))}
-	if !oneIn(g.d, 3) {
+	if !OneIn(g.d, 3) {
 		arms = append(arms, flow.Default(g.part(in)))
 	}
 	return f.Switch(g.name("switch"), func(v T) string {
@@ -207,19 +230,19 @@ func (g *maker[T]) each(f flow.Flow[T, T], in where) flow.Flow[T, T] {
 	items := func(v T) (all []T) {
 		g.pure()
 		for k := range v.bits() % 4 {
-			all = append(all, v.mix(fmt.Sprint(k)))
+			all = append(all, v.Mix(fmt.Sprint(k)))
 		}
 		return all
 	}
 	join := func(v T, outs []T) T {
 		g.pure()
 		for _, out := range outs {
-			v = v.mix(fmt.Sprint(out.bits()))
+			v = v.Mix(fmt.Sprint(out.bits()))
 		}
 		return v
 	}
 	var opts []flow.EachOption
-	if n := g.d.n(4); n > 0 {
+	if n := g.d.N(4); n > 0 {
 		opts = append(opts, flow.Parallel(n))
 	}
 	return f.Each(g.name("each"), items, g.part(in), join, opts...)
@@ -228,49 +251,49 @@ func (g *maker[T]) each(f flow.Flow[T, T], in where) flow.Flow[T, T] {
 // part is a step, a flow inside the saga, or a saga of its own.
 func (g *maker[T]) part(at where) flow.Part[T, T] {
 	g.left--
-	switch n := g.d.n(8); {
+	switch n := g.d.N(8); {
 	case at.depth > 3 || g.left < 0 || n < 5:
 		return g.step(at)
 	case n < 7:
 		return g.chain(flow.New[T](g.name("flow")), at.deeper(false))
 	default:
-		return flow.Child(g.saga(g.name("child"), where{depth: at.depth + 2, inside: true, tail: at.tail}))
+		return flow.Child(g.saga(g.name(g.prefix+"child"), where{depth: at.depth + 2, inside: true, tail: at.tail}))
 	}
 }
 
 func (g *maker[T]) step(at where) step.Step[T, T] {
-	s := g.plainStep(at, oneIn(g.d, 8))
+	s := g.plainStep(at, OneIn(g.d, 8))
 	switch {
 	case at.tail:
 		return s
-	case oneIn(g.d, 8):
+	case OneIn(g.d, 8):
 		return s.ReadOnly()
-	case oneIn(g.d, 8):
+	case OneIn(g.d, 8):
 		return s
 	}
 	s = s.Compensate(func(context.Context, step.Effect[T, T]) error { return nil })
-	if g.d.n(2) == 1 {
-		s = s.RetryUndo(step.Retry{Attempts: 1 + g.d.n(2)})
+	if g.d.N(2) == 1 {
+		s = s.RetryUndo(step.Retry{Attempts: 1 + g.d.N(2)})
 	}
 	return s
 }
 
 func (g *maker[T]) plainStep(at where, pass bool) step.Step[T, T] {
 	name := g.name("s")
-	s := step.New(name, func(_ context.Context, v T) (T, error) { return v.mix(name), nil })
+	s := step.New(name, func(_ context.Context, v T) (T, error) { return v.Mix(name), nil })
 	if pass {
 		s = step.Do(name, func(context.Context, T) error { return nil })
 	}
-	if g.d.n(2) == 1 {
-		s = s.Retry(step.Retry{Attempts: 1 + g.d.n(3), Delay: 150 * time.Millisecond})
+	if g.d.N(2) == 1 {
+		s = s.Retry(step.Retry{Attempts: 1 + g.d.N(3), Delay: 150 * time.Millisecond})
 	}
-	if oneIn(g.d, 10) {
+	if OneIn(g.d, 10) {
 		s = s.Retriable()
 	}
-	return s.Refuses(errBroke)
+	return s.Refuses(ErrBroke)
 }
 
-// erased is the definition of f as engines have it.
-func erased[I, O any](f flow.Flow[I, O]) *plan.Def {
+// Erased is the definition of f as engines have it.
+func Erased[I, O any](f flow.Flow[I, O]) *plan.Def {
 	return &plan.Def{Name: f.Name(), Root: f.Plan().Node.WithName("")}
 }

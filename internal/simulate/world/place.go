@@ -1,4 +1,4 @@
-package saga_test
+package world
 
 import (
 	"slices"
@@ -22,7 +22,7 @@ type turn struct {
 
 // locate finds a path below n, which stands inside prefix.
 func locate(n *plan.Node, prefix, path string) (place, bool) {
-	own := under(prefix, n.Name)
+	own := Under(prefix, n.Name)
 	if n.Name != "" && own == path {
 		return place{node: n}, true
 	}
@@ -56,7 +56,8 @@ func item(own, path, before, after string) (string, int) {
 	return own + before + rest[:digits] + after, index
 }
 
-func under(prefix, name string) string {
+// Under is the path of what has that name inside prefix.
+func Under(prefix, name string) string {
 	switch {
 	case name == "":
 		return prefix
@@ -94,10 +95,15 @@ func races(way []turn) bool {
 	return slices.ContainsFunc(way, func(t turn) bool { return t.kind == plan.Race })
 }
 
-func (w *world) place(s *stored, path string) place {
-	p, ok := locate(w.progs[s.Flow].Def.Root, "", path)
+// place finds a path of the saga. A flow remembers what was asked before.
+func (w *World) place(s *Stored, path string) place {
+	if p, ok := s.flow.places[path]; ok {
+		return p
+	}
+	p, ok := locate(s.flow.Def.Root, "", path)
 	if !ok {
 		w.fail("%s: %q is nowhere in the flow", s.ID, path)
 	}
+	s.flow.places[path] = p
 	return p
 }

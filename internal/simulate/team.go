@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/skald-go/skald/internal/simulate/world"
+)
+
+// team makes runs side by side, one on each processor, until one fails or the time is over.
+type team struct {
+	lasting time.Duration
+	most    int
+	first   uint64 // seed
+	single  bool
+
+	next   atomic.Uint64 // runs that were begun
+	failed atomic.Bool
+	mu     sync.Mutex
+	tally  world.Tally
+	bad    *world.Config // the first run that failed
+}
+
+func (t *team) work() error {
+	fmt.Printf("simulating for %v on %d processors, from seed %d\n", t.lasting, runtime.GOMAXPROCS(0), t.first)
+	begin := time.Now()
+	var all sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		all.Go(func() { t.runs(begin.Add(t.lasting)) })
+	}
+	all.Wait()
+	report(os.Stdout, &t.tally, time.Since(begin))
+	if t.bad == nil {
+		return nil
+	}
+	fmt.Printf("\nseed %d fails after %d runs; looking for the smallest run that does\n", t.bad.Seed, t.tally.Runs)
+	small, v := world.Shrink(*t.bad)
+	return fmt.Errorf("simulate: %s\n\nagain: go run ./internal/simulate %s", v.What, small.Flags())
+}
+
+// runs makes one run after the other. Every second one uses no live values.
+func (t *team) runs(until time.Time) {
+	var tally world.Tally
+	for time.Now().Before(until) && !t.failed.Load() {
+		n := t.next.Add(1) - 1
+		if t.most > 0 && n >= uint64(t.most) {
+			break
+		}
+		c := world.Config{Seed: t.first + n, DecodeAll: n%2 == 1}
+		w, err := world.Run(c)
+		if err != nil {
+			t.fail(c)
+			break
+		}
+		tally.Add(w.Tally())
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.tally.Add(&tally)
+}
+
+// fail notes the first run that failed, and ends the others.
+func (t *team) fail(c world.Config) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.bad == nil {
+		t.bad = &c
+	}
+	t.failed.Store(true)
+}
