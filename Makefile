@@ -29,6 +29,7 @@ quickstart: ## run the first saga of the README
 
 test: ## run all tests with the race detector, real Redis included, and those of memory budgets without it
 	@scripts/redis-server
+	@scripts/postgres
 	@$(if $(RACE),,echo "no C compiler: the tests run without the race detector")
 	$(GO) test $(RACE) -timeout 10m ./...
 	$(GO) test -run 'Budget|Alloc' ./flow ./inmem ./errcodec ./internal/payload

@@ -1,0 +1,7 @@
+//go:build unix && !linux
+
+package postgresserver
+
+import "syscall"
+
+func endWithParent(*syscall.SysProcAttr) {}
