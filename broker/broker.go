@@ -3,7 +3,7 @@
 // brokertest proves that an implementation keeps it.
 //
 // A broker stores, moves and wakes; it knows nothing of steps. What it stores of a saga is opaque
-// to it: a record written at the start, a journal that only grows, and an outcome.
+// to it: a record written at the start, a journal that only grows, a memo that is replaced, and an outcome.
 //
 // # The life of a saga
 //
@@ -75,7 +75,7 @@ type Broker interface {
 	Deliver(ctx context.Context, id string, ev Event) error
 
 	// Lookup reads a saga from the store, never from the memory of a worker; with journal it
-	// includes the Journal and the Mail. Of a finished saga the Record, Journal and Mail may be gone.
+	// includes the Journal, the Memo and the Mail. Of a finished saga the Record, Journal, Memo and Mail may be gone.
 	// ErrUnknown if it never existed or was forgotten.
 	Lookup(ctx context.Context, id string, journal bool) (Snapshot, error)
 
@@ -214,6 +214,7 @@ type Transition struct {
 	ID      string
 	Rev     uint64    // the revision that it was made from
 	Append  []Entry   // facts for the journal
+	Memo    []byte    // takes the place of the memo, which tells what holds for now; nil: it stays; empty: none any more
 	Consume []string  // IDs of events that leave the mailbox; unknown ones are passed over
 	Send    []Message // applied together with this transition, once per Message.ID
 	Next    Next
@@ -276,6 +277,7 @@ type Record struct {
 	Rev       uint64
 	Takeovers int     // how often it was taken from a dead worker since the last applied transition
 	Journal   []Entry // in order
+	Memo      []byte
 	Mail      []Event // in order of delivery
 }
 

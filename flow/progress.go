@@ -28,6 +28,7 @@ type Event struct {
 // Progress gives what the saga has recorded so far and what it records from now on, in order, each once. The
 // channel is closed after the last event, or when ctx ends; a reader that does not read holds up nobody but itself.
 //
+// Of a step or undo that waits for its next attempt again and again, the first 16 times are told. Engine.Snapshot tells the last.
 // What another process records is seen with some delay. What a saga has recorded is forgotten when it is done or undone:
 // a reader that comes after that gets the last event only, and one in another process may miss what was recorded last.
 func (f Future[T]) Progress(ctx context.Context) <-chan Event {

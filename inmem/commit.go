@@ -79,6 +79,7 @@ func (b *Broker) apply(s *saga, t broker.Transition) *telling {
 	s.live.takeovers = 0
 	if t.Next != broker.Finish {
 		s.live.append(t.Append)
+		s.live.note(t.Memo)
 	}
 	b.move(s, t)
 	s.kept = s.state == broker.Owned

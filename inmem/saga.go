@@ -35,6 +35,7 @@ type live struct {
 	data      []byte // the record, then what the entries say
 	record    int    // bytes of the record
 	entries   []entry
+	memo      []byte
 	takeovers int
 	rejected  []string // builds, sorted
 	place              // in the queue, which guards it
@@ -69,6 +70,17 @@ func (l *live) append(entries []broker.Entry) {
 	for _, e := range entries {
 		l.data = append(l.data, e.Data...)
 		l.entries = append(l.entries, entry{e.Path, len(l.data)})
+	}
+}
+
+// note replaces the memo, unless it is to stay.
+func (l *live) note(memo []byte) {
+	switch {
+	case memo == nil:
+	case len(memo) == 0:
+		l.memo = nil
+	default:
+		l.memo = slices.Clone(memo)
 	}
 }
 
@@ -120,6 +132,9 @@ func (s *saga) record(journal bool) broker.Record {
 	if s.live != nil {
 		r.Takeovers = s.live.takeovers
 		r.Record, r.Journal = s.live.read(journal)
+		if journal {
+			r.Memo = slices.Clone(s.live.memo)
+		}
 	}
 	if journal {
 		r.Mail = s.box.all()

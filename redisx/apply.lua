@@ -199,7 +199,7 @@ local function finish(i, m, flags, chunks, outcome, keep)
   past[i] = bare(m) .. outcome
   call('SET', P .. 'r:' .. id, past[i], 'PX', millis(keep))
   stopped[#stopped + 1] = id
-  journal_fields(dropped, id, chunks)
+  journal_fields(dropped, id, chunks, flags)
   if has(flags, OUTCOME) then call('HDEL', P .. 'oc', id) end
   if has(flags, BOX) then close(id, keep) end
   local grain = math.max(1000, math.floor(keep / 64000) * 1000)
@@ -271,6 +271,17 @@ local function send(p)
   end
 end
 
+-- write replaces a memo, and gives the flags that say whether there is one.
+local function write(id, flags, memo)
+  if memo == '' then
+    call('HDEL', P .. 'j', id .. suffix(0))
+    return without(flags, MEMO)
+  end
+  journal[#journal + 1] = id .. suffix(0)
+  journal[#journal + 1] = memo
+  return with(flags, MEMO)
+end
+
 local function commit(o, i, w, p)
   if not alive[w] then return say(o, 'F') end
   local next, rev, mask
@@ -303,6 +314,11 @@ local function commit(o, i, w, p)
   if mask % 16 >= 8 then until_, delay, p = parse('>I6I6', ops, p) end
   if mask % 32 >= 16 then keep, p = parse('>I6', ops, p) end
   if mask % 64 >= 32 then build, p = parse('>I2c0', ops, p) end
+  if mask >= 128 then
+    local memo
+    memo, p = parse('>I4c0', ops, p)
+    if next ~= 4 then flags = write(id, flags, memo) end
+  end
 
   rev, last, takeovers = rev + 1, owner, 0
   local head = sub(m, HEAD)

@@ -16,7 +16,7 @@ local FIXED, HEAD = '>BBI6I6I6I2I4I4c16c16', 63
 local NODE, LANE = HEAD + 32, HEAD + 42
 local NOBODY = string.rep(' ', 16)
 local READY, OWNED, PARKED, HELD, BURIED, FINISHED = 1, 2, 3, 4, 5, 6
-local KEPT, BOX, OUTCOME = 1, 2, 4 -- flags: the last transition left it with its owner; it has a mailbox; an outcome
+local KEPT, BOX, OUTCOME, MEMO = 1, 2, 4, 8 -- flags: the last transition left it with its owner; it has a mailbox; an outcome; a memo
 local SEEN = 60000 -- for how many ms a message from another partition is known to have come
 local ROOM = 1536 -- the bytes that a line may have with its journal
 
@@ -102,7 +102,9 @@ local function suffix(n)
   return s
 end
 
-local function journal_fields(fields, id, chunks)
+-- journal_fields adds the names of what hash j has of a saga: its memo, then the chunks of its journal.
+local function journal_fields(fields, id, chunks, flags)
+  if has(flags, MEMO) then fields[#fields + 1] = id .. suffix(0) end
   for n = 1, chunks do fields[#fields + 1] = id .. suffix(n) end
 end
 
@@ -118,13 +120,14 @@ local function mailbox(id)
   return mail
 end
 
--- stored gives what is stored of a saga: id, line, record, mail, then the journal that is not in the line.
+-- stored gives what is stored of a saga: id, line, record, mail, then the memo, if the flags say that there is one, and the journal that is
+-- not in the line.
 local function stored(id, line, record)
-  local _, _, _, _, _, _, chunks, unread = parse(FIXED, line)
-  if chunks == 0 and unread == 0 then return { id, line, record } end
+  local _, flags, _, _, _, _, chunks, unread = parse(FIXED, line)
+  if chunks == 0 and unread == 0 and not has(flags, MEMO) then return { id, line, record } end
   local saga = { id, line, record, unread > 0 and mailbox(id) or {} }
   local fields = {}
-  journal_fields(fields, id, chunks)
+  journal_fields(fields, id, chunks, flags)
   for n, chunk in ipairs(read(P .. 'j', fields)) do saga[4 + n] = chunk or '' end
   return saga
 end

@@ -15,8 +15,11 @@ import (
 // room is how many bytes a line may have with its journal, to be written whole with each transition.
 const room = 1536
 
-// flagKept is a flag of a line, as in common.lua.
-const flagKept = 1
+// Flags of a line, as in common.lua.
+const (
+	flagKept = 1
+	flagMemo = 8
+)
 
 // saysCold is said by hot scripts of ops that have to go through apply.lua.
 const saysCold = 'C'
@@ -71,7 +74,7 @@ type hotLine struct {
 
 const frontLength = 8
 
-// newHotLine gives what there is to know of a line; nothing, if the saga has to go through apply.lua: it has mail or an outcome, or a
+// newHotLine gives what there is to know of a line; nothing, if the saga has to go through apply.lua: it has mail, a memo or an outcome, or a
 // part of its journal is not in the line.
 func newHotLine(line string) hotLine {
 	end := headEnd(line)
@@ -83,7 +86,7 @@ func newHotLine(line string) hotLine {
 
 // transition gives the op for t, and the line after it. It says false if t has to go through apply.lua.
 func (l hotLine) transition(token string, p *partition, t broker.Transition) (hotOp, hotLine, bool) {
-	if l.size == 0 || len(t.Consume) > 0 || len(t.Send) > 0 || parse48(l.front[2:]) != t.Rev {
+	if l.size == 0 || len(t.Consume) > 0 || len(t.Send) > 0 || t.Memo != nil || parse48(l.front[2:]) != t.Rev {
 		return hotOp{}, l, false
 	}
 	h := hotOp{id: t.ID, before: l.front}

@@ -91,7 +91,7 @@ func parseSnapshot(id string, v []any, journal bool, workers profiles) (*broker.
 		return nil, err
 	}
 	if !journal {
-		record.Journal = nil
+		record.Journal, record.Memo = nil, nil
 	}
 	shot := &broker.Snapshot{Record: *record, State: l.state, Since: l.since, Wake: l.wake, Outcome: bytesOf(text(v[0]))}
 	switch l.state {

@@ -110,6 +110,7 @@ const (
 	hasKeep
 	hasBuild
 	hasSend
+	hasMemo
 )
 
 // nobody stands for the node of a saga that no node waits for.
@@ -150,6 +151,10 @@ func (o *op) transition(p *partition, t broker.Transition, build string) {
 	case broker.Reject:
 		mask |= hasBuild
 		o.buf = appendText(o.buf, build)
+	}
+	if t.Memo != nil {
+		mask |= hasMemo
+		o.buf = appendBlob(o.buf, t.Memo)
 	}
 	if len(t.Send) > 0 {
 		mask |= hasSend

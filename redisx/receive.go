@@ -187,7 +187,11 @@ func parseStored(id, stored string, more []any) (line, *broker.Record, []numbere
 		return l, nil, nil, err
 	}
 	r.Mail = events(mail)
-	for _, chunk := range more[2:] {
+	chunks := more[2:]
+	if l.flags&flagMemo != 0 && len(chunks) > 0 {
+		r.Memo, chunks = bytesOf(text(chunks[0])), chunks[1:]
+	}
+	for _, chunk := range chunks {
 		if r.Journal, err = parseEntries(r.Journal, text(chunk)); err != nil {
 			return l, nil, nil, err
 		}

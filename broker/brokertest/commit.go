@@ -12,6 +12,7 @@ import (
 func commitCases() []testCase {
 	cases := []testCase{
 		{name: "commit/the journal grows", run: journalGrows},
+		{name: "commit/a memo is replaced", run: memoIsReplaced},
 		{name: "commit/a stale commit", run: staleCommit},
 		{name: "commit/a fenced commit", run: fencedCommit},
 		{name: "commit/a refused commit leaves no trace", run: refusedCommit},
@@ -52,6 +53,44 @@ func journalGrows(s *suite) {
 	require.Len(s.t, record.Journal, 5)
 	assert.Equal(s.t, entries("four"), record.Journal[4:])
 	assert.Equal(s.t, saga("a").Record, record.Record)
+}
+
+// memoIsReplaced takes a saga and its memo through every way on.
+func memoIsReplaced(s *suite) {
+	w := s.worker()
+	s.own(w, "a")
+	require.Empty(s.t, s.lookup("a").Memo)
+	memo := []byte("one")
+	s.commit(w, broker.Transition{ID: "a", Rev: 1, Memo: memo})
+	copy(memo, "---")
+	assert.Equal(s.t, "one", string(s.lookup("a").Memo))
+	s.commit(w, broker.Transition{ID: "a", Rev: 2, Append: entries("p")})
+	assert.Equal(s.t, "one", string(s.lookup("a").Memo), "nil lets it stay")
+	again := broker.Transition{ID: "a", Rev: 3, Next: broker.GiveBack, Memo: []byte("two, longer")}
+	s.commit(w, again)
+	s.commit(w, again)
+	record := s.take(w)
+	assert.Equal(s.t, "two, longer", string(record.Memo))
+	assert.Equal(s.t, entries("p"), record.Journal)
+	brief, err := insist(func() (broker.Snapshot, error) { return s.b.Lookup(s.ctx, "a", false) })
+	require.NoError(s.t, err)
+	assert.Empty(s.t, brief.Memo)
+
+	_, err = s.tryCommit(w, broker.Transition{ID: "a", Rev: 2, Memo: []byte("stale")})
+	require.ErrorIs(s.t, err, broker.ErrStale)
+	var mail []string
+	for rev, next := range []broker.Next{broker.Park, broker.Hold} {
+		name := ways()[next]
+		s.commit(w, broker.Transition{ID: "a", Rev: 4 + uint64(rev), Next: next, Outcome: []byte("o"), Memo: []byte(name), Consume: mail})
+		s.deliver("a", name)
+		mail = []string{name}
+		assert.Equal(s.t, name, string(s.take(w).Memo))
+	}
+	s.commit(w, broker.Transition{ID: "a", Rev: 6, Memo: []byte{}})
+	assert.Empty(s.t, s.lookup("a").Memo)
+	s.commit(w, broker.Transition{ID: "a", Rev: 7, Memo: []byte("last")})
+	s.commit(w, broker.Transition{ID: "a", Rev: 8, Next: broker.Finish, Keep: time.Hour})
+	assert.Empty(s.t, s.lookup("a").Memo)
 }
 
 // resentCommit commits a transition twice, as a worker does that got no reply, whatever the saga did meanwhile.

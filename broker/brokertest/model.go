@@ -15,6 +15,7 @@ type modelSaga struct {
 	state     broker.State
 	rev       uint64
 	journal   []broker.Entry
+	memo      string
 	mail      []string // event IDs
 	seen      map[string]bool
 	rejected  map[string]bool // builds
@@ -96,6 +97,9 @@ func (x *modelSaga) commit(w *modelWorker, t broker.Transition) (broker.Ack, err
 func (x *modelSaga) apply(t broker.Transition) {
 	x.rev++
 	x.journal = append(x.journal, t.Append...)
+	if t.Memo != nil {
+		x.memo = string(t.Memo)
+	}
 	x.mail = slices.DeleteFunc(x.mail, func(ev string) bool { return slices.Contains(t.Consume, ev) })
 	x.last, x.takeovers = x.owner, 0
 	x.move(t)
@@ -134,6 +138,7 @@ func (x *modelSaga) equal(t tester, r broker.Record) {
 	require.Equal(t, x.takeovers, r.Takeovers, "takeovers of %q", x.id)
 	x.equalMail(t, r.Mail)
 	require.Equal(t, len(x.journal), len(r.Journal), "journal of %q", x.id)
+	require.Equal(t, x.memo, string(r.Memo), "memo of %q", x.id)
 	for i := range x.journal {
 		require.Equal(t, x.journal[i], r.Journal[i], "journal of %q", x.id)
 	}

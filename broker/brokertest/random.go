@@ -187,6 +187,9 @@ func (m *machine) transition(rt *rapid.T, x *modelSaga) broker.Transition {
 	}).Draw(rt, "next")
 	t.Append = entries(fmt.Sprint("fact of revision ", t.Rev))
 	t.Consume = slices.Clone(x.mail[:rapid.IntRange(0, len(x.mail)).Draw(rt, "consumed")])
+	if rapid.IntRange(0, 4).Draw(rt, "memo") == 4 {
+		t.Memo = []byte(rapid.SampledFrom([]string{"", "memo", fmt.Sprint("memo of revision ", t.Rev)}).Draw(rt, "memo"))
+	}
 	if rapid.Bool().Draw(rt, "with a time") {
 		t.Until = time.Now().Add(time.Duration(rapid.IntRange(1, 5).Draw(rt, "moments")) * m.s.h.Moment / 10)
 	}

@@ -75,6 +75,8 @@ type trouble struct {
 	order    int       // of its failure among all
 	timer    int       // generation of its live timer
 	dirty    bool      // next, attempts or err are not recorded
+	tries    int       // facts in the journal that say it waits for its next attempt
+	memo     []byte    // the last such fact, if it stands in the memo
 	notYet   bool
 	kept     []string // of a child
 	attempts int      // Error.Attempts of a child

@@ -24,6 +24,10 @@ func Load(env *Env, prog *Program, r *broker.Record, now time.Time) (*Machine, e
 			return nil, err
 		}
 	}
+	if err := m.recall(r.Memo); err != nil {
+		m.Release()
+		return nil, err
+	}
 	m.loading, m.index = false, nil
 	if Takeovers(r) > 0 {
 		m.suspectAll(now)

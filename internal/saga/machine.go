@@ -60,6 +60,8 @@ type Machine struct {
 	debts     []*inst   // whose undo failed for good, was relayed, and is not over
 	waits     []*inst   // open Wait nodes
 	dirty     []*inst   // what should be recorded with the next commit
+	memos     []*inst   // what stands in the memo
+	jotted    bool      // the memo is not committed as it is now
 	stopped   []Attempt // attempts to be cut off
 	timers    timers
 	running   int
@@ -190,11 +192,9 @@ func (m *Machine) record(i *inst, f *Fact, now time.Time) {
 	f.At = now
 	if i != nil {
 		f.Path = i.Path()
+		m.strike(i)
 	}
-	if f.err != nil {
-		m.bufs.scratch = m.env.Errors.Append(m.bufs.scratch[:0], f.err)
-		f.Err = m.bufs.scratch
-	}
+	m.spell(f)
 	b := m.bufs
 	start := len(b.journal)
 	b.journal = f.append(b.journal, m.header.Started)
@@ -202,6 +202,14 @@ func (m *Machine) record(i *inst, f *Fact, now time.Time) {
 	b.entries = append(b.entries, broker.Entry{Path: f.Path, Data: data})
 	m.grow(f, len(data))
 	m.apply(i, f)
+}
+
+// spell encodes the error of f, until the next one is.
+func (m *Machine) spell(f *Fact) {
+	if f.err != nil {
+		m.bufs.scratch = m.env.Errors.Append(m.bufs.scratch[:0], f.err)
+		f.Err = m.bufs.scratch
+	}
 }
 
 // grow counts what f takes of the record. Retries do not count: a step that is tried for days must find room for its output.

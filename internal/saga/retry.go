@@ -61,11 +61,16 @@ func (m *Machine) tried(i *inst, f *Fact, last lastError, now time.Time) {
 	if i.trouble.notYet {
 		f.Since = i.trouble.since
 	}
-	m.record(i, f, now)
+	if i.brief() {
+		m.jot(i, f, now)
+	} else {
+		m.record(i, f, now)
+	}
 }
 
 func (m *Machine) applyTried(i *inst, f *Fact) {
 	t := i.ill()
+	t.tries++
 	t.since, t.notYet, t.next = f.Since, !f.Since.IsZero(), f.Due
 	if f.Flag {
 		t.undos, t.undoing = f.Attempts, f.failure()

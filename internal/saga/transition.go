@@ -29,6 +29,9 @@ func (m *Machine) GiveBack(now time.Time) broker.Transition {
 func (m *Machine) complete(t *broker.Transition, now time.Time) {
 	m.recordDirty(now)
 	t.Append, t.Consume, t.Send = m.bufs.entries, m.consume, m.send
+	if t.Next != broker.Finish {
+		t.Memo = m.memo()
+	}
 }
 
 func (m *Machine) way(t *broker.Transition, now time.Time) {
@@ -93,6 +96,7 @@ func (m *Machine) Committed(rev uint64) {
 	clear(b.entries)
 	b.entries = b.entries[:0]
 	m.consume, m.send = m.consume[:0], nil
+	m.jotted = false
 }
 
 // Recorded says that something is to be committed before attempts are made.

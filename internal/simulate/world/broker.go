@@ -156,6 +156,9 @@ func (w *World) Apply(s *Stored, t broker.Transition) broker.Ack {
 		s.Journal = append(s.Journal, e)
 		w.learn(s, e)
 	}
+	if t.Memo != nil || t.Next == broker.Finish {
+		s.Memo = slices.Clone(t.Memo)
+	}
 	s.Mail = slices.DeleteFunc(s.Mail, func(ev broker.Event) bool { return slices.Contains(t.Consume, ev.ID) })
 	w.checkTransition(s, t)
 	w.logf("%s: revision %d, %s", s.ID, s.Rev, nextNames[t.Next])
