@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/skald-go/skald/internal/saga"
+	"github.com/skald-go/skald/internal/simulate/world"
 	"github.com/skald-go/skald/step"
 )
 
@@ -29,12 +30,12 @@ func TestWhatIsAskedAgainAndAgainStandsInTheMemo(t *testing.T) {
 		assert.Empty(t, p.m().Memo, "both have ended")
 		most, longest = len(p.m().Journal), len(p.journal("both/a"))
 	})
-	p.enter(num(1))
+	p.enter(world.Num(1))
 	p.ended(saga.Succeeded)
-	assert.Equal(t, 51, p.the("do both/b").what.Number)
+	assert.Equal(t, 51, p.the("do both/b").What.Number)
 	assert.Less(t, most, 40)
 	assert.Less(t, longest, 20)
-	assert.Len(t, p.bank.effects, 3)
+	assert.Len(t, p.Effects(), 3)
 }
 
 func TestWhatIsAskedAgainAndAgainMayGoBack(t *testing.T) {
@@ -42,7 +43,7 @@ func TestWhatIsAskedAgainAndAgainMayGoBack(t *testing.T) {
 	for range 45 {
 		p.on("undo both/b", errBoom, step.NotYet(time.Minute))
 	}
-	p.enter(num(1))
+	p.enter(world.Num(1))
 	p.ended(saga.DeadLetter) // the undo has ten attempts
 	p.byHand(saga.EventRelay, "")
 	p.ended(saga.DeadLetter)
@@ -51,5 +52,5 @@ func TestWhatIsAskedAgainAndAgainMayGoBack(t *testing.T) {
 		p.byHand(saga.EventRelay, "")
 	}
 	p.ended(saga.Compensated)
-	assert.Empty(t, p.bank.effects)
+	assert.Empty(t, p.Effects())
 }

@@ -304,5 +304,5 @@ func TestRetriesTakeNoRoomFromOutputs(t *testing.T) {
 	p.Env.Jitter = func() float64 { return 1 }
 	p.on("do a", slices.Repeat([]error{errBoom}, 100)...).enter(world.Num(1))
 	p.ended(saga.Succeeded)
-	assert.Equal(t, 101, p.the("do a").what.Number)
+	assert.Equal(t, 101, p.the("do a").What.Number)
 }
