@@ -1,0 +1,179 @@
+package sagatest
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/skald-go/skald/flow"
+)
+
+// cell is one saga with what goes wrong in it.
+type cell struct {
+	node     node
+	fault    Fault
+	script   script
+	deadline time.Duration // of the saga; 0: its own
+	none     string        // why there is nothing to run
+	pair     bool
+	result   *result // once it was run
+}
+
+// name is that of the cell's subtest.
+func (c *cell) name() string {
+	if c.fault == NoFault {
+		return string(NoFault)
+	}
+	name := c.node.path + "/" + string(c.fault)
+	if c.pair {
+		name = fmt.Sprintf("%s/%s/%s", c.script[0].node.path, c.script[0].fault, name)
+	}
+	return name
+}
+
+// result is what became of a cell.
+type result struct {
+	final    Final
+	failed   error       // the saga has not come to an end
+	missed   []injection // that did not happen
+	late     []Call      // that began after the end
+	waits    []node      // that the saga came to
+	refusals []string
+	swallow  []string
+	abandon  []string
+	leaked   string
+	began    time.Time
+	broken   []problem
+	outline  *outline
+	world    any // World.Snapshot at the end
+}
+
+// problem is something that should not be.
+type problem struct {
+	kind kindOfProblem
+	path string // of the step that it is about, if it is about one
+	text string
+}
+
+type kindOfProblem string
+
+const (
+	stuck      kindOfProblem = "the saga does not end"
+	missed     kindOfProblem = "the fault did not happen"
+	wrongState kindOfProblem = "outcome"
+	invariant  kindOfProblem = "invariant"
+	notAsWas   kindOfProblem = "not as it was"
+	kept       kindOfProblem = "effect stays"
+	notUndone  kindOfProblem = "undo"
+	outOfOrder kindOfProblem = "order"
+	afterEnd   kindOfProblem = "after the end"
+	lostCause  kindOfProblem = "cause"
+	opaque     kindOfProblem = "error"
+	ignoresCtx kindOfProblem = "context"
+	falseNo    kindOfProblem = "refusal"
+	swallowed  kindOfProblem = "swallowed"
+	pastPivot  kindOfProblem = "past the pivot"
+	leak       kindOfProblem = "goroutines"
+)
+
+// String is one line for people.
+func (p problem) String() string { return string(p.kind) + ": " + p.text }
+
+// quiet is how long is looked whether something runs after the end.
+const quiet = time.Hour
+
+// perform runs a cell in a bubble of its own. A bubble that cannot end, because something blocks for ever, is a problem of the cell.
+func perform(t *testing.T, stage staging, c *cell, opts flow.Options, limit time.Duration) (r *result) {
+	defer func() {
+		if p := recover(); p != nil {
+			if r == nil {
+				r = &result{failed: fmt.Errorf("sagatest: %v", p)}
+			}
+			if r.leaked == "" {
+				r.leaked = fmt.Sprint(p)
+			}
+		}
+	}()
+	synctest.Test(t, func(*testing.T) { r = inBubble(stage, c, opts, limit) })
+	return r
+}
+
+func inBubble(stage staging, c *cell, opts flow.Options, limit time.Duration) *result {
+	before := runtime.NumGoroutine()
+	s := newStage(stage(c.deadline, c.fault == OthersAct), c.script, opts)
+	r := &result{began: s.began, outline: s.outline}
+	synctest.Wait()
+	if r.failed = s.start(); r.failed == nil {
+		var end ending
+		end, r.final.Relayed, r.failed = s.run(limit)
+		s.end(r, end)
+	}
+	if err := s.close(); err != nil && r.failed == nil {
+		r.failed = err
+	}
+	synctest.Wait()
+	if runtime.NumGoroutine() > before {
+		r.leaked = leaked()
+	}
+	return r
+}
+
+// end looks at what is there when the saga has ended, and whether it stays so.
+func (s *stage) end(r *result, end ending) {
+	synctest.Wait()
+	r.final.State, r.final.Output, r.final.Err = stateOf(end.err), end.out, end.err
+	r.final.Calls = s.recorder.Calls()
+	if r.failed == nil {
+		time.Sleep(quiet)
+		synctest.Wait()
+		r.late = s.recorder.Calls()[len(r.final.Calls):]
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k, i := range s.script {
+		if !s.happened[k] {
+			r.missed = append(r.missed, i)
+		}
+	}
+	for n := range s.seen {
+		r.waits = append(r.waits, n)
+	}
+	slices.SortFunc(r.waits, func(a, b node) int { return strings.Compare(a.path, b.path) })
+	r.refusals, r.swallow, r.abandon = s.refusals, s.swallowed, s.abandoned
+	if s.play.snapshot != nil {
+		r.world = s.play.snapshot()
+	}
+	if r.failed == nil {
+		r.broken = s.examine(r)
+	}
+}
+
+// leaked describes the goroutines of this bubble that are left, but for the caller's.
+func leaked() string {
+	own := make([]byte, 256)
+	own = own[:runtime.Stack(own, false)]
+	header, _, _ := strings.Cut(string(own), "\n")
+	_, bubble, ok := strings.Cut(header, "synctest bubble ")
+	if !ok {
+		return ""
+	}
+	bubble, _, _ = strings.Cut(bubble, "]")
+	all := make([]byte, 1<<20)
+	all = all[:runtime.Stack(all, true)]
+	var left []string
+	for stack := range strings.SplitSeq(string(all), "\n\n") {
+		first, _, _ := strings.Cut(stack, "\n")
+		own := strings.Contains(stack, "sagatest.leaked(") || strings.Contains(stack, "testing/synctest.testingSynctestTest(") || strings.Contains(stack, "internal/synctest.Run(")
+		if !own && strings.Contains(first, "synctest bubble "+bubble+"]") {
+			left = append(left, stack)
+		}
+	}
+	return strings.Join(left, "\n\n")
+}
+
+// undos lists what was undone, in order.
+func (r *result) undos() []string { return paths(r.final.Calls, true) }

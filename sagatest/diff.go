@@ -1,0 +1,134 @@
+package sagatest
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// maxDifferences is how many differences are told.
+const maxDifferences = 8
+
+// differences tells how now differs from before, one place each: "Points[ada]: 40, was 30".
+func differences(before, now any) []string {
+	if reflect.DeepEqual(before, now) {
+		return nil
+	}
+	d := differ{seen: map[[2]uintptr]bool{}}
+	d.compare("", reflect.ValueOf(before), reflect.ValueOf(now))
+	if len(d.found) == 0 {
+		d.found = []string{fmt.Sprintf("%+v, was %+v", now, before)}
+	}
+	if len(d.found) > maxDifferences {
+		d.found = append(d.found[:maxDifferences], fmt.Sprintf("and %d more", len(d.found)-maxDifferences))
+	}
+	return d.found
+}
+
+type differ struct {
+	found []string
+	seen  map[[2]uintptr]bool // pointers that were compared
+}
+
+func (d *differ) tell(at, format string, args ...any) {
+	if at != "" {
+		at += ": "
+	}
+	d.found = append(d.found, strings.TrimPrefix(at, ".")+fmt.Sprintf(format, args...))
+}
+
+func (d *differ) compare(at string, a, b reflect.Value) {
+	switch {
+	case !a.IsValid() || !b.IsValid() || a.Type() != b.Type():
+		if a.IsValid() || b.IsValid() {
+			d.tell(at, "%s, was %s", text(b), text(a))
+		}
+		return
+	}
+	switch a.Kind() {
+	case reflect.Struct:
+		for k := range a.NumField() {
+			d.compare(at+"."+a.Type().Field(k).Name, a.Field(k), b.Field(k))
+		}
+	case reflect.Map:
+		d.compareMaps(at, a, b)
+	case reflect.Slice, reflect.Array:
+		d.compareLists(at, a, b)
+	case reflect.Pointer, reflect.Interface:
+		d.compareInner(at, a, b)
+	default:
+		if text(a) != text(b) {
+			d.tell(at, "%s, was %s", text(b), text(a))
+		}
+	}
+}
+
+func (d *differ) compareInner(at string, a, b reflect.Value) {
+	if a.IsNil() || b.IsNil() {
+		if a.IsNil() != b.IsNil() {
+			d.tell(at, "%s, was %s", text(b), text(a))
+		}
+		return
+	}
+	if a.Kind() == reflect.Pointer {
+		pair := [2]uintptr{a.Pointer(), b.Pointer()}
+		if d.seen[pair] {
+			return
+		}
+		d.seen[pair] = true
+	}
+	d.compare(at, a.Elem(), b.Elem())
+}
+
+func (d *differ) compareMaps(at string, a, b reflect.Value) {
+	var keys []reflect.Value
+	for _, k := range append(a.MapKeys(), b.MapKeys()...) {
+		if !slices.ContainsFunc(keys, func(o reflect.Value) bool { return o.Equal(k) }) {
+			keys = append(keys, k)
+		}
+	}
+	slices.SortFunc(keys, func(x, y reflect.Value) int { return cmp.Compare(text(x), text(y)) })
+	for _, k := range keys {
+		place := fmt.Sprintf("%s[%s]", at, text(k))
+		switch x, y := a.MapIndex(k), b.MapIndex(k); {
+		case !x.IsValid():
+			d.tell(place, "%s is new", text(y))
+		case !y.IsValid():
+			d.tell(place, "%s is gone", text(x))
+		default:
+			d.compare(place, x, y)
+		}
+	}
+}
+
+func (d *differ) compareLists(at string, a, b reflect.Value) {
+	for k := range min(a.Len(), b.Len()) {
+		d.compare(fmt.Sprintf("%s[%d]", at, k), a.Index(k), b.Index(k))
+	}
+	if a.Len() != b.Len() {
+		d.tell(at, "%d elements, were %d", b.Len(), a.Len())
+	}
+}
+
+func text(v reflect.Value) string {
+	if !v.IsValid() {
+		return "nothing"
+	}
+	return fmt.Sprintf("%+v", v)
+}
+
+func join(list []string) string { return strings.Join(list, "; ") }
+
+func under(outer, path string) string {
+	if outer == "" {
+		return path
+	}
+	return outer + "/" + path
+}
+
+func isOneOf(err error, list []error) bool {
+	return slices.ContainsFunc(list, func(e error) bool { return errors.Is(err, e) })
+}

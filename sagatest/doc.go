@@ -1,0 +1,39 @@
+// Package sagatest finds the mistakes of a saga before production does: the step that had its effect and lost its reply, the undo that ran
+// twice, the worker that died between two steps.
+//
+// # The matrix
+//
+// Matrix runs a saga on a broker in memory and in virtual time, once for each point of failure of its own definition, each time in a
+// fresh world, and checks how it ends:
+//
+//	func TestOrder(t *testing.T) {
+//		sagatest.Matrix(t, (*Shop).Order, sagatest.World[*Shop, Request]{
+//			New:      NewShop,
+//			Input:    func(*Shop) Request { return Request{Customer: "ada", Cents: 4200} },
+//			Snapshot: (*Shop).Books, // what is as before when the saga is undone
+//			Invariants: []sagatest.Invariant[*Shop]{
+//				sagatest.Conserved("money", (*Shop).AllMoney),
+//				sagatest.NothingHeld("stock", (*Shop).Holds),
+//			},
+//			Options: flow.Options{Errors: Errors},
+//		})
+//	}
+//
+// A saga is a function of its world, such as a method, and a world is the saga's participants as fakes in memory. Every cell is a
+// subtest, and what it says when it fails names the mistake and its place, and how to run it again:
+//
+//	undo charge, undo-runs-twice: undone (…); undone: charge, reserve
+//	    invariant: money: 142, was 100
+//	    mistake: the undo of charge is not idempotent: after its second run money: 142, was 100
+//	    again: go test -run '^TestOrder$/^charge$/^undo-runs-twice$'
+//
+// World lists what can be said besides: signals, what others do meanwhile, participants that fail, outcomes that are expected, pairs of faults.
+// Fault lists what goes wrong. Examine gives the same as a Report, and fails nothing.
+//
+// # What was executed
+//
+// A Recorder keeps every attempt of every step and undo. It is a flow.Interceptor, and works with any engine:
+//
+//	var rec sagatest.Recorder
+//	engine := flow.NewEngine(broker, flow.Options{Interceptors: []flow.Interceptor{rec.Intercept}})
+package sagatest
