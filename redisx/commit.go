@@ -28,31 +28,31 @@ func (w *worker) commit(ctx context.Context, t broker.Transition) (broker.Ack, e
 	seat := w.seat(t.ID)
 	token, taken := seat.name()
 	if !taken {
-		return broker.Ack{}, seat.dead(token, t.ID)
+		return broker.Ack{}, seat.dead(token, t)
 	}
 	if h, after, ok := w.line(t.ID).transition(token, seat.p, t); ok {
 		cold, err := seat.p.write(ctx, token, h)
 		switch {
 		case errors.Is(err, broker.ErrFenced):
-			return broker.Ack{}, seat.dead(token, t.ID)
+			return broker.Ack{}, seat.dead(token, t)
 		case err != nil:
 			return broker.Ack{}, err
 		case !cold && t.Next == broker.Keep:
-			w.wrote(t.ID, after)
+			w.wrote(t.ID, t.Rev, after)
 			return broker.Ack{Rev: t.Rev + 1, Owned: true}, nil
 		case !cold:
 			w.followUp(t)
 			return broker.Ack{Rev: t.Rev + 1}, nil
 		}
 	}
-	w.wrote(t.ID, hotLine{})
+	w.wrote(t.ID, t.Rev, hotLine{})
 	return seat.commitCold(ctx, token, t)
 }
 
 // dead ends the seat that was taken under token, and gives what a commit answers. Whoever gets that drops the saga; it may come again.
-func (s *seat) dead(token, id string) error {
+func (s *seat) dead(token string, t broker.Transition) error {
 	s.mourn(token, broker.ErrFenced)
-	s.w.drop(id)
+	s.w.drop(t.ID, t.Rev)
 	return s.fenced()
 }
 
@@ -69,13 +69,13 @@ func (s *seat) commitCold(ctx context.Context, token string, t broker.Transition
 	switch o.code {
 	case 0:
 	case saysAck:
-		if err := w.readAck(t.ID, values(o.details), &ack); err != nil {
+		if err := w.readAck(t, values(o.details), &ack); err != nil {
 			return broker.Ack{}, err
 		}
 	case saysFenced:
-		return broker.Ack{}, s.dead(token, t.ID)
+		return broker.Ack{}, s.dead(token, t)
 	default:
-		w.drop(t.ID)
+		w.drop(t.ID, t.Rev)
 		return broker.Ack{}, says(o.code)
 	}
 	s.p.forward(t.Send)
@@ -86,7 +86,7 @@ func (s *seat) commitCold(ctx context.Context, token string, t broker.Transition
 }
 
 // readAck reads whether the worker still owns a saga, and its mail.
-func (w *worker) readAck(id string, details []any, ack *broker.Ack) error {
+func (w *worker) readAck(t broker.Transition, details []any, ack *broker.Ack) error {
 	if len(details) < 2 {
 		return errReply
 	}
@@ -95,13 +95,13 @@ func (w *worker) readAck(id string, details []any, ack *broker.Ack) error {
 		return err
 	}
 	ack.Owned, ack.Mail = number(details[0]) == 1, events(mail)
-	w.told(id, mail)
+	w.told(t.ID, t.Rev, mail)
 	return nil
 }
 
 // followUp does what is to be done after a transition after which the worker has the saga no longer.
 func (w *worker) followUp(t broker.Transition) {
-	head := w.drop(t.ID)
+	head := w.drop(t.ID, t.Rev)
 	switch t.Next {
 	case broker.Finish:
 		w.b.watches.settle(t.ID, func() (broker.Snapshot, bool) {

@@ -54,7 +54,7 @@ func ParkAhead(ctx context.Context, w broker.Worker, id string, rev uint64, wait
 	if err := s.p.do(ctx, s.p.cold, o); err != nil {
 		return err
 	}
-	s.w.drop(id)
+	s.w.drop(id, rev)
 	return says(o.code)
 }
 

@@ -183,7 +183,7 @@ func FuzzAnswers(f *testing.F) {
 			require.Equal(t, err == nil, shot != nil)
 		}
 		b, w := lonely(t, client)
-		_ = w.readAck("a", v, &broker.Ack{})
+		_ = w.readAck(broker.Transition{ID: "a", Rev: 1}, v, &broker.Ack{})
 		var got found
 		_ = w.seats[0].mail(v, &got)
 		_ = w.seats[0].adoptAll(v, &got)

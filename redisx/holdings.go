@@ -21,6 +21,7 @@ type holding struct {
 	line   hotLine
 	starts int       // starts under way
 	handed bool      // the engine knows that it owns the saga
+	rev    uint64    // at which it was handed out
 	told   uint64    // the last event that the engine knows
 	since  time.Time // when it was handed out
 }
@@ -75,20 +76,20 @@ func (x *holdings) hand(id string, line hotLine, mail []numbered) bool {
 		return false
 	}
 	h.starts--
-	h.handed, h.line, h.told, h.since = true, line, last(mail), time.Now() // a list that was asked for before says nothing of it
+	h.handed, h.line, h.rev, h.told, h.since = true, line, 1, last(mail), time.Now() // a list that was asked for before says nothing of it
 	x.put(id, h)
 	return true
 }
 
 // adopt is hand for a saga that was received.
-func (x *holdings) adopt(p *partition, id, head string, line hotLine, mail []numbered) bool {
+func (x *holdings) adopt(p *partition, id, head string, rev uint64, line hotLine, mail []numbered) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	h := x.sagas[id]
 	if h.handed {
 		return false
 	}
-	h.p, h.head, h.line, h.handed, h.told, h.since = p, head, line, true, last(mail), time.Now()
+	h.p, h.head, h.rev, h.line, h.handed, h.told, h.since = p, head, rev, line, true, last(mail), time.Now()
 	x.put(id, h)
 	return true
 }
@@ -117,21 +118,28 @@ func (x *holdings) line(id string) hotLine {
 	return x.sagas[id].line
 }
 
-// wrote notes the line of a saga after a transition, if it is known.
-func (x *holdings) wrote(id string, line hotLine) {
+// at gives the saga that a transition from rev is about. It is not one that was handed out since: the answer to a transition may come when the
+// saga has left the worker and come back. x is locked.
+func (x *holdings) at(id string, rev uint64) (holding, bool) {
+	h, ok := x.sagas[id]
+	return h, ok && h.rev <= rev
+}
+
+// wrote notes the line of a saga after a transition from rev, if it is known.
+func (x *holdings) wrote(id string, rev uint64, line hotLine) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if h, ok := x.sagas[id]; ok {
+	if h, ok := x.at(id, rev); ok {
 		h.line = line
 		x.sagas[id] = h
 	}
 }
 
-// told notes which mail the engine knows.
-func (x *holdings) told(id string, mail []numbered) {
+// told notes which mail the engine knows after a transition from rev.
+func (x *holdings) told(id string, rev uint64, mail []numbered) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if h, ok := x.sagas[id]; ok {
+	if h, ok := x.at(id, rev); ok {
 		h.told = max(h.told, last(mail))
 		x.sagas[id] = h
 	}
@@ -153,11 +161,15 @@ func (x *holdings) fresh(id string, mail []numbered) ([]broker.Event, bool) {
 	return events(mail), true
 }
 
-// drop forgets a saga, and gives its head.
-func (x *holdings) drop(id string) string {
+// drop forgets a saga after a transition from rev, and gives its head.
+func (x *holdings) drop(id string, rev uint64) string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.remove(id).head
+	h, ok := x.at(id, rev)
+	if ok {
+		x.remove(id)
+	}
+	return h.head
 }
 
 // lose forgets the sagas of a partition that the engine knows, if they are there since before begun and not kept. It gives their IDs.

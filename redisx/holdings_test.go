@@ -22,6 +22,26 @@ func TestAListIsNotAboutWhatWasHandedOutLater(t *testing.T) {
 	assert.Zero(t, x.count(p))
 }
 
+// The answer to a transition may come when its saga has parked, and come back to the same worker: it says nothing of what was handed out since.
+func TestAnAnswerIsNotAboutWhatWasHandedOutLater(t *testing.T) {
+	var x holdings
+	x.open(1)
+	p := &partition{}
+	assert.True(t, x.adopt(p, "a", "head", 2, hotLine{size: 2}, nil))
+	assert.Equal(t, []string{"a"}, x.lose(p, time.Now().Add(time.Second), nil), "what was parked is not owned")
+	assert.True(t, x.adopt(p, "a", "head", 3, hotLine{size: 3}, nil))
+	x.wrote("a", 2, hotLine{})
+	x.told("a", 2, []numbered{{seq: 7}})
+	assert.Equal(t, "head", x.drop("a", 2))
+	assert.Equal(t, 1, x.count(p), "it would be handed out again")
+	assert.Equal(t, hotLine{size: 3}, x.line("a"))
+	news, ok := x.fresh("a", []numbered{{seq: 7}})
+	assert.True(t, ok)
+	assert.Len(t, news, 1)
+	x.drop("a", 4)
+	assert.Zero(t, x.count(p))
+}
+
 // A start whose answer comes after its seat was lost does not own the saga: it belongs to whoever takes it next, and that may be
 // the same worker.
 func TestAStartThatOutlastsItsSeat(t *testing.T) {
@@ -34,7 +54,7 @@ func TestAStartThatOutlastsItsSeat(t *testing.T) {
 	started, err := s.started("old", "a", hotLine{}, nil)
 	assert.NoError(t, err)
 	assert.False(t, started.Owned)
-	assert.True(t, w.adopt(p, "a", "", hotLine{}, nil), "it can be handed out")
+	assert.True(t, w.adopt(p, "a", "", 1, hotLine{}, nil), "it can be handed out")
 }
 
 // What a look brings after its seat was lost belongs to others; what was brought before, and not handed out, too.
@@ -46,11 +66,11 @@ func TestALookThatOutlastsItsSeat(t *testing.T) {
 	s := &seat{w: w, p: p, token: "a", taken: true, expiry: time.NewTimer(time.Hour)}
 	w.seats = []*seat{s, {w: w, p: &partition{number: 1}, token: "b", taken: true}}
 	bring := func(id string) found {
-		w.adopt(p, id, "", hotLine{}, nil)
-		return found{sagas: []broker.Delivery{{ID: id, Saga: &broker.Record{}}}}
+		w.adopt(p, id, "", 1, hotLine{}, nil)
+		return found{sagas: []broker.Delivery{{ID: id, Saga: &broker.Record{Rev: 1}}}}
 	}
 	assert.True(t, s.deliver("a", look{}, bring("unheard"), nil))
-	w.adopt(p, "heard", "", hotLine{}, nil)
+	w.adopt(p, "heard", "", 1, hotLine{}, nil)
 	s.lose("a")
 	assert.False(t, s.deliver("a", look{}, bring("late"), nil))
 	got, _, _, err := w.inbox.take(10)

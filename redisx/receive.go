@@ -84,7 +84,7 @@ func (s *seat) deliver(token string, l look, f found, err error) bool {
 	kept := s.taken && s.token == token
 	if !kept {
 		for _, d := range f.sagas {
-			s.w.drop(d.ID)
+			s.w.drop(d.ID, d.Saga.Rev)
 		}
 		f.sagas = nil
 	}
@@ -147,7 +147,7 @@ func (s *seat) adoptAll(records []any, f *found) error {
 		if err != nil {
 			return err
 		}
-		if s.w.adopt(s.p, record.ID, l.head, newHotLine(text(stored[1])), mail) {
+		if s.w.adopt(s.p, record.ID, l.head, record.Rev, newHotLine(text(stored[1])), mail) {
 			f.sagas = append(f.sagas, broker.Delivery{ID: record.ID, Saga: record})
 		}
 	}

@@ -222,7 +222,7 @@ func (m *machine) send(w *modelWorker, t broker.Transition) {
 	}
 	got, err := m.s.tryCommit(w, t)
 	require.ErrorIs(m.s.t, err, wantErr)
-	if x.owner == w && errors.Is(err, broker.ErrStale) {
+	if x.owner == w && t.Rev > x.rev {
 		delete(m.handed, handOut{x.id, x.rev, w}) // it was told to drop the saga: so it may be handed it again
 	}
 	if want.Owned {
