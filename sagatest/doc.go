@@ -30,6 +30,23 @@
 // World lists what can be said besides: signals, what others do meanwhile, participants that fail, outcomes that are expected, pairs of faults.
 // Fault lists what goes wrong. Examine gives the same as a Report, and fails nothing.
 //
+// # Single runs
+//
+// Given tests one run, in a bubble of package testing/synctest: what goes wrong, what comes, and what is expected of it.
+//
+//	synctest.Test(t, func(t *testing.T) {
+//		sagatest.Given(t, shop.Order(), flow.Options{Errors: Errors}).
+//			LoseReply("charge").
+//			Start(request).
+//			Waits("card-chosen").
+//			After(time.Hour).
+//			Signal(CardChosen, "visa").
+//			Ran("reserve").Undid("charge", "reserve").Undone(sagatest.ErrInjected)
+//	})
+//
+// Case has Refuse, Fail, LoseReply, Crash, FailUndo and Inject, each for a path, then Start. Run has After, Signal and Cancel, the
+// expectations Waits, Ran, Undid, Gives, Undone, RefusedWith and DeadLetter, and Result and Calls.
+//
 // # What was executed
 //
 // A Recorder keeps every attempt of every step and undo. It is a flow.Interceptor, and works with any engine:

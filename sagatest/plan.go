@@ -132,7 +132,7 @@ func (x *explorer) plan(base *cell) {
 }
 
 func (x *explorer) addStep(n node, f Fault) {
-	c := &cell{node: n, fault: f, script: script{{n, f}}}
+	c := &cell{node: n, fault: f, script: script{{node: n, fault: f}}}
 	spec := x.outline.step(n.path)
 	switch {
 	case spec == nil, f == OthersAct && !x.others, f == ParticipantFails && !x.breaks:
@@ -152,7 +152,7 @@ func (x *explorer) addStep(n node, f Fault) {
 }
 
 func (x *explorer) addWait(n node, f Fault) {
-	c := &cell{node: n, fault: f, script: script{{n, f}}}
+	c := &cell{node: n, fault: f, script: script{{node: n, fault: f}}}
 	at := x.outline.at(n.path)
 	switch {
 	case at == nil:
@@ -173,14 +173,14 @@ func (x *explorer) trigger(n node) (injection, bool) {
 		}
 		c := x.byName[later.path+"/"+string(Refused)]
 		if c == nil {
-			c = &cell{node: later, fault: Refused, script: script{{later, Refused}}}
+			c = &cell{node: later, fault: Refused, script: script{{node: later, fault: Refused}}}
 			if spec := x.outline.step(later.path); spec == nil || x.outline.isAfterPivot(later.path) {
 				continue
 			}
 			x.byName[c.name()] = c
 		}
 		if c.none == "" && slices.Contains(x.run(x.t, c).undone(), n) {
-			return injection{later, Refused}, true
+			return injection{node: later, fault: Refused}, true
 		}
 	}
 	return injection{}, false
@@ -211,13 +211,13 @@ func (x *explorer) addUndos(n node) {
 	case x.outline.isAfterPivot(n.path):
 		why = "it comes after the pivot, and is never undone"
 	case !ok:
-		trigger = injection{n, LostReply}
+		trigger = injection{node: n, fault: LostReply}
 		if !slices.Contains(x.run(x.t, x.byName[n.path+"/"+string(LostReply)]).undone(), n) {
 			why = "nothing sends the saga back over it"
 		}
 	}
 	for _, f := range undoFaults {
-		x.add(&cell{node: undo, fault: f, script: script{trigger, {undo, f}}, none: why})
+		x.add(&cell{node: undo, fault: f, script: script{trigger, {node: undo, fault: f}}, none: why})
 		if why != "" {
 			return // one row says it
 		}
@@ -235,7 +235,7 @@ func (x *explorer) addPairs(p Pair) {
 		for k, u := range undone {
 			if !slices.Contains(undone[:k], u) {
 				undo := node{u.path, true}
-				c := &cell{node: undo, fault: p.Undo, script: script{{n, p.Step}, {undo, p.Undo}}, pair: true}
+				c := &cell{node: undo, fault: p.Undo, script: script{{node: n, fault: p.Step}, {node: undo, fault: p.Undo}}, pair: true}
 				if x.byName[c.name()] == nil {
 					x.add(c)
 				}

@@ -1,6 +1,7 @@
 package sagatest
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -13,7 +14,11 @@ import (
 type injection struct {
 	node  node
 	fault Fault
+	err   error // instead of ErrInjected
 }
+
+// reason is the error that the fault makes.
+func (i injection) reason() error { return cmp.Or(i.err, ErrInjected) }
 
 // script is what goes wrong in one saga.
 type script []injection
@@ -90,7 +95,7 @@ func (s *stage) intercept(p *process) flow.Interceptor {
 			s.recorder.mu.Lock()
 			c.Fault = i.fault
 			s.recorder.mu.Unlock()
-			return a.suffer(i.fault)
+			return a.suffer(i)
 		})
 	}
 }
@@ -144,21 +149,21 @@ func (a *act) refuses(err error) bool {
 }
 
 // suffer makes the attempt with a fault.
-func (a *act) suffer(f Fault) error {
-	switch f {
+func (a *act) suffer(i injection) error {
+	switch i.fault {
 	case Refused:
-		return a.refusal()
+		return a.refusal(i)
 	case FailsBefore, UndoFailsOnce:
-		return ErrInjected
+		return i.reason()
 	case UndoFails:
-		return step.GiveUp(ErrInjected)
+		return step.GiveUp(i.reason())
 	case Panics:
 		panic("sagatest: injected panic")
 	case LostReply, UndoLosesReply:
 		if err := a.run(a.ctx); err != nil {
 			return err
 		}
-		return ErrInjected
+		return i.reason()
 	case TimesOut:
 		<-a.ctx.Done()
 		if err := a.run(a.ctx); err != nil {
@@ -168,11 +173,14 @@ func (a *act) suffer(f Fault) error {
 	case RunsTwice, RunsTwiceUndone, UndoRunsTwice:
 		return a.twice()
 	default:
-		return a.meanwhile(f)
+		return a.meanwhile(i.fault)
 	}
 }
 
-func (a *act) refusal() error {
+func (a *act) refusal(i injection) error {
+	if i.err != nil {
+		return step.Refused(i.err)
+	}
 	if spec := a.outline.step(a.node.path); spec != nil && len(spec.Refuses) > 0 {
 		return spec.Refuses[0]
 	}
