@@ -24,7 +24,7 @@ var (
 func Errors() errcodec.Entry {
 	return errcodec.Group(
 		errcodec.Sentinel("barrier.undone", ErrUndone), errcodec.Sentinel("barrier.outside", ErrOutside),
-		errcodec.Sentinel("barrier.name", ErrName),
+		errcodec.Sentinel("barrier.name", ErrName), errcodec.Sentinel("barrier.broken", ErrBroken),
 	)
 }
 
