@@ -9,7 +9,7 @@ FUZZTIME    ?= 60s
 SIMULATE    ?= 1m
 # The race detector needs a C compiler; without one the tests run without it.
 RACE        := $(if $(shell command -v $${CC:-gcc} 2>/dev/null),-race)
-MODULES     := $(patsubst %/go.mod,%,$(wildcard */*/go.mod))
+MODULES     := $(patsubst %/go.mod,%,$(wildcard */*/go.mod */*/*/go.mod))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-redis quickstart test test-redis lint fmt fuzz bench soak-memory chaos chaos-short simulate cover mutants

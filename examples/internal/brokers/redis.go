@@ -3,6 +3,7 @@ package brokers
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -21,8 +22,8 @@ import (
 	"github.com/skald-go/skald/redisx"
 )
 
-// Main runs the tests of a package, then ends the Redis that they shared, and fails if a goroutine is left.
-func Main(m *testing.M) {
+// Main runs the tests of a package, then ends the Redis that they shared and whatever else is to be closed, and fails if a goroutine is left.
+func Main(m *testing.M, closers ...func() error) {
 	flag.Parse()
 	// Tests on a real server spend their time waiting, so more of them run side by side than there are cores.
 	if err := flag.Set("test.parallel", "16"); err != nil {
@@ -30,6 +31,9 @@ func Main(m *testing.M) {
 	}
 	code := m.Run()
 	err := shared.close()
+	for _, closing := range closers {
+		err = errors.Join(err, closing())
+	}
 	if code == 0 && err == nil {
 		err = goleak.Find()
 	}
