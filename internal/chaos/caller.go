@@ -65,6 +65,10 @@ func (c *callers) do(ctx context.Context, t *task) {
 		if r.Over {
 			return
 		}
+		if ctx.Err() != nil { // it goes back, and the process does not wait for that
+			c.stop(ctx, r, ctx.Err())
+			return
+		}
 		wait = c.book.Attach(c.engine, t.Job) // asks again
 	}
 }

@@ -60,8 +60,8 @@ func New(ask Ask) *Book {
 			effect(ask, "move-pet", func(p Purchase) town.Op { return town.Op{Pet: p.Pet, From: p.Seller, To: p.Buyer} }),
 			effect(ask, "pay-seller", func(p Purchase) town.Op { return pay("points", town.Till, p.Seller, p.Price) }), pass).
 		Delay("quarantine", func(p Purchase) time.Duration { return p.Quarantine }).
-		Then(effect(ask, "free-pet", func(p Purchase) town.Op { return town.Op{Pet: p.Pet, From: p.Buyer} })).
-		Then(last("stamp", func(p Purchase) bool { return p.Broken }))
+		Then(last("stamp", func(p Purchase) bool { return p.Broken })).
+		Then(stubborn(effect(ask, "free-pet", func(p Purchase) town.Op { return town.Op{Pet: p.Pet, From: p.Buyer} })))
 	b.order = b.newOrder(ask)
 	return b
 }
@@ -105,6 +105,11 @@ func last[T any](name string, broken func(T) bool) step.Step[T, T] {
 		}
 		return nil
 	}).ReadOnly()
+}
+
+// stubborn repeats a step until it works: once others may have what it let go, it cannot be taken back.
+func stubborn[I, O any](s step.Step[I, O]) step.Step[I, O] {
+	return s.Retry(step.Retry{Attempts: 1000, Delay: 40 * time.Millisecond, MaxDelay: 400 * time.Millisecond})
 }
 
 // patient repeats a step a few times, and its undo until it works.
