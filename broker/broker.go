@@ -114,6 +114,18 @@ type Checker interface {
 	Check(ctx context.Context) error
 }
 
+// Restorer is a Broker that can store a saga as another broker had it. flow.Import asks for it.
+type Restorer interface {
+	// Restore stores a saga as s has it, in one move: what it was started with, its revision, takeovers, journal, mail and
+	// outcome. It is then in s.State: ready; parked or held until s.Wake, or ready if it has mail; or buried. An owned saga has no
+	// owner here, so it is restored as ready. Watchers are told. Events that were delivered before, for a saga to come, are its mail as well.
+	// Since, Owner and Stranded count for nothing, and so does the backlog limit.
+	//
+	// ErrConflict says that the ID is taken, by whatever saga: nothing changed. call names this call, as an Event's ID names an event:
+	// its repeat is acknowledged as long as the saga exists. A finished saga cannot be restored.
+	Restore(ctx context.Context, s Snapshot, call string) error
+}
+
 // Worker is a membership in a broker. Its methods may be called concurrently.
 type Worker interface {
 	// Receive blocks until there is something for this worker, ctx ends, or the worker is fenced

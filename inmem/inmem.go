@@ -23,7 +23,10 @@ import (
 	"github.com/skald-go/skald/broker"
 )
 
-var _ broker.Broker = (*Broker)(nil)
+var (
+	_ broker.Broker   = (*Broker)(nil)
+	_ broker.Restorer = (*Broker)(nil)
+)
 
 // Broker is a broker.Broker in memory. Make one with New.
 type Broker struct {

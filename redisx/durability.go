@@ -56,7 +56,7 @@ func (d Durability) lasting(script *redis.Script) bool {
 		return false
 	}
 	switch script {
-	case applyScript, commitScript, enqueueScript, receiveScript, ownedScript:
+	case applyScript, commitScript, enqueueScript, receiveScript, ownedScript, restoreScript:
 		return true
 	}
 	return false

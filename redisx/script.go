@@ -38,6 +38,8 @@ var (
 	lookSource string
 	//go:embed count.lua
 	countSource string
+	//go:embed restore.lua
+	restoreSource string
 )
 
 var (
@@ -53,6 +55,7 @@ var (
 	patrolScript  = redis.NewScript(commonSource + patrolSource)
 	lookScript    = redis.NewScript(commonSource + lookSource)
 	countScript   = redis.NewScript(commonSource + countSource)
+	restoreScript = redis.NewScript(commonSource + restoreSource)
 )
 
 var errReply = errors.New("the server's answer makes no sense")

@@ -15,6 +15,8 @@ package brokerfault
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 	"sync"
 	"time"
@@ -22,7 +24,10 @@ import (
 	"github.com/skald-go/skald/broker"
 )
 
-var _ broker.Broker = (*Broker)(nil)
+var (
+	_ broker.Broker   = (*Broker)(nil)
+	_ broker.Restorer = (*Broker)(nil)
+)
 
 // Killer is a broker that can simulate the sudden death of a worker's process, like inmem.Broker.
 type Killer interface {
@@ -106,6 +111,19 @@ func (b *Broker) Resolve(ctx context.Context, id string, rev uint64, decision br
 	_, err := call(ctx, b, operation[none]{
 		method: Resolve, id: id,
 		do: func() (none, error) { return none{}, b.Broker.Resolve(ctx, id, rev, decision) },
+	})
+	return err
+}
+
+// Restore implements broker.Restorer, if the wrapped broker does; otherwise it fails with errors.ErrUnsupported.
+func (b *Broker) Restore(ctx context.Context, s broker.Snapshot, callID string) error {
+	inner, ok := b.Broker.(broker.Restorer)
+	if !ok {
+		return fmt.Errorf("brokerfault: restore %q on a %T: %w", s.ID, b.Broker, errors.ErrUnsupported)
+	}
+	_, err := call(ctx, b, operation[none]{
+		method: Restore, id: s.ID,
+		do: func() (none, error) { return none{}, inner.Restore(ctx, s, callID) },
 	})
 	return err
 }

@@ -18,6 +18,7 @@ const (
 	Deliver Method = "deliver"
 	Lookup  Method = "lookup"
 	Resolve Method = "resolve"
+	Restore Method = "restore"
 	List    Method = "list"
 	Stats   Method = "stats"
 	Join    Method = "join"

@@ -29,6 +29,7 @@
 //   - end: watched before and after; twice and no longer; a watcher is told once; a held saga is released, or wakes; a
 //     buried saga is resolved, and keeps its mail; a finished saga is forgotten
 //   - read: lookup; list in order, selected, in part; statistics
+//   - restore, of a broker.Restorer: in every state; an ID that is taken; a repeat; early mail; a large journal; watchers are told
 //   - close: blocked calls end; later calls fail; in the middle of everything; a call whose time is up
 //
 // Besides there are a property test of random operations against a model, with seeds that can be replayed
@@ -122,7 +123,7 @@ func (c testCase) inAllModes(t *testing.T, h Harness) {
 
 func cases(h Harness) []testCase {
 	return slices.Concat(startCases(), receiveCases(), commitCases(), leaseCases(), parkCases(), mailCases(h), endCases(),
-		readCases(), closeCases())
+		readCases(), restoreCases(), closeCases())
 }
 
 // mode is what happens to the calls of a case.
