@@ -4,14 +4,20 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/skald-go/skald/broker"
 	"github.com/skald-go/skald/flow"
 	"github.com/skald-go/skald/inmem"
 )
 
 // exampleEngine gives an engine that runs sagas of these flows in memory, and a function that ends it.
 func exampleEngine(opts flow.Options, flows ...flow.Definition) (*flow.Engine, func()) {
+	return exampleEngineOn(inmem.New(), opts, flows...)
+}
+
+// exampleEngineOn is exampleEngine on a broker that there is already.
+func exampleEngineOn(b broker.Broker, opts flow.Options, flows ...flow.Definition) (*flow.Engine, func()) {
 	opts.Logger = slog.New(slog.DiscardHandler)
-	engine := flow.NewEngine(inmem.New(), opts)
+	engine := flow.NewEngine(b, opts)
 	engine.Serve(flows...)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)

@@ -1,4 +1,4 @@
-// Package main is the command skald. Its first command, bench, says what sagas cost: here, or on a Redis server.
+// Package main is the command skald. Bench says what sagas cost: here, or on a Redis server. Export and import take sagas out of a Redis and put them into one.
 //
 //	go run github.com/skald-go/skald/cmd/skald@latest bench --help
 //

@@ -30,7 +30,7 @@ func newRoot() *cobra.Command {
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(wrongly)
-	root.AddCommand(newBench(), newWorker())
+	root.AddCommand(newBench(), newExport(), newImport(), newWorker())
 	for _, cmd := range append(root.Commands(), root) {
 		check := cmd.Args
 		cmd.Args = func(cmd *cobra.Command, args []string) error { return wrongly(cmd, check(cmd, args)) }
