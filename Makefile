@@ -66,8 +66,9 @@ chaos: ## run sagas on Redis while workers, servers and connections break: ten m
 chaos-short: ## the same on one server in about a minute
 	cd internal/chaos && $(GO) run . -short -topology standalone
 
-simulate: ## run sagas in worlds where everything goes wrong, for SIMULATE (1m), and look at every one
+simulate: ## run sagas where everything goes wrong, for SIMULATE (1m) machines and as long engines, and look at each
 	$(GO) run ./internal/simulate -for $(SIMULATE)
+	$(GO) test -count=1 -v -timeout 24h ./internal/simulate/engines -for $(SIMULATE)
 
 cover: ## print how much of each package the tests reach
 	@scripts/cover

@@ -26,13 +26,13 @@ type UndoResult struct {
 // Failure tells how a saga that does not succeed stands.
 func (m *Machine) Failure(end End) Failure {
 	f := Failure{Saga: m.id, Flow: m.prog.Def.Name, End: end, Undone: m.undoResults(), Kept: m.kept()}
-	fails := m.fails()
+	fails, why := m.fails()
 	for k, i := range fails {
 		switch {
 		case k > 0:
-			f.Also = append(f.Also, m.errorOf(i))
+			f.Also = append(f.Also, why(i))
 		default:
-			f.Step, f.Cause, f.Attempts = i.Path(), m.errorOf(i), i.failedAttempts()
+			f.Step, f.Cause, f.Attempts = i.Path(), why(i), i.failedAttempts()
 		}
 	}
 	if m.settled != nil && m.settled.Err != nil {
@@ -53,12 +53,18 @@ func (m *Machine) Failure(end End) Failure {
 	return f
 }
 
-// fails are the failures that count, in order: of the whole saga, or of what is stuck on the way forward.
-func (m *Machine) fails() []*inst {
+// fails are the failures that count, in order, and what tells why: of the whole saga, or of what is stuck while it goes forward. A part
+// that lost its race may be stuck on its way back.
+func (m *Machine) fails() (fails []*inst, why func(*inst) error) {
 	if t := m.root.trouble; t != nil && len(t.fails) > 0 {
-		return t.fails
+		return t.fails, m.errorOf
 	}
-	return m.halted
+	return m.halted, func(i *inst) error {
+		if i.back != ahead {
+			return m.undoErrorOf(i)
+		}
+		return m.errorOf(i)
+	}
 }
 
 func (i *inst) failedAttempts() int {

@@ -299,3 +299,11 @@ func TestParkedSagaThatIsOwnedAgainBecauseOfMailGoesOn(t *testing.T) {
 	p.RunOut()
 	p.endedWith(6)
 }
+
+func TestTheCauseOfADeadLetterIsTheUndoThatFailedNotTheLostRace(t *testing.T) {
+	p := stage(t, root().Race("race", act("x"), act("y")))
+	p.on("do race/x", step.NotYet(time.Hour)).on("undo race/x", step.GiveUp(errBoom)).enter(world.Num(1))
+	p.ended(saga.DeadLetter)
+	assert.Equal(t, "race/x", p.failure().Step)
+	assert.EqualError(t, p.failure().Cause, "boom")
+}

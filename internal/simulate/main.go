@@ -63,7 +63,7 @@ func single(c world.Config) error {
 	for _, line := range w.Log {
 		fmt.Println(line)
 	}
-	report(os.Stdout, w.Tally(), 0)
+	w.Tally().Report(os.Stdout, 0)
 	return nil
 }
 

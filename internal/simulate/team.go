@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/skald-go/skald/internal/measure"
 	"github.com/skald-go/skald/internal/simulate/world"
 )
 
@@ -33,7 +34,10 @@ func (t *team) work() error {
 		all.Go(func() { t.runs(begin.Add(t.lasting)) })
 	}
 	all.Wait()
-	report(os.Stdout, &t.tally, time.Since(begin))
+	t.tally.Report(os.Stdout, time.Since(begin))
+	if cpu, ok := measure.CPU(); ok { // others may work on this machine
+		fmt.Printf("%.0f per minute of one processor's time\n", float64(t.tally.Sagas)/cpu.Minutes())
+	}
 	if t.bad == nil {
 		return nil
 	}

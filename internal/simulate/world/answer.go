@@ -83,7 +83,7 @@ func (w *World) rollUndo(f *family, c *Call) Answer {
 	case 2:
 		return w.happens(f, UndoGivesUp, Answer{step.Permanent(err), false})
 	case 3, 4:
-		a := w.happens(f, UndoProceeds, Answer{&plan.Mark{Class: plan.Proceed, Out: w.fallback(c.What.Effect.In)}, false})
+		a := w.happens(f, UndoProceeds, Answer{&plan.Mark{Class: plan.Proceed, Out: Fallback(c.What.Effect.In)}, false})
 		if a.Err != nil {
 			w.replace(c)
 		}
@@ -95,16 +95,12 @@ func (w *World) rollUndo(f *family, c *Call) Answer {
 	return w.happens(f, UndoFails, Answer{err, false})
 }
 
-// fallback is what an undo gives that lets the saga go on.
-func (w *World) fallback(in any) any {
-	switch v := in.(type) {
-	case Num:
-		return v.Mix("fallback")
-	case box:
+// Fallback is what an undo of a generated step gives that lets the saga go on.
+func Fallback(in any) any {
+	if v, ok := in.(box); ok {
 		return v.Mix("fallback")
 	}
-	w.fail("a value of type %T", in)
-	return nil
+	return in.(Num).Mix("fallback")
 }
 
 // signal is what a signal to the saga says.

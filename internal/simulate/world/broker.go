@@ -30,6 +30,7 @@ type Stored struct {
 	ended   int             // how often it finished
 	settled bool            // by hand
 	pivoted bool
+	forgot  bool // its broker forgot a write
 	busy    bool // it is in World.busy
 	calls   []*Call
 	errs    map[string]bool   // texts of the errors that its attempts answered

@@ -60,7 +60,7 @@ func (w *World) checkOutcome(s *Stored, end saga.Outcome, out any, all bool) {
 		w.fail("%s: compensated after its pivot", s.ID)
 	case len(end.Err) == 0:
 		w.fail("%s: compensated without an error", s.ID)
-	default:
+	case !w.audits:
 		w.checkFailure(s)
 	}
 }
@@ -111,6 +111,7 @@ func (w *World) checkEffects(s *Stored, end saga.Outcome) {
 		}
 		there := at.effect.there
 		switch {
+		case s.forgot:
 		case there && !at.done && !at.failed && !s.settled:
 			w.fail("%s: the effect of %s was forgotten", s.ID, path)
 		case (at.undone > 0 || at.refused) && there:

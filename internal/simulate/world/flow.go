@@ -52,7 +52,7 @@ type value[T any] interface {
 // maker makes random flows of values T.
 type maker[T value[T]] struct {
 	d       Dice
-	pures   *int // calls of pure functions
+	pures   *int // calls of pure functions; nil: nobody counts
 	prefix  string
 	names   int
 	signals []flow.Signal[T]
@@ -87,7 +87,11 @@ func (g *maker[T]) name(prefix string) string {
 	return fmt.Sprintf("%s%d", prefix, g.names)
 }
 
-func (g *maker[T]) pure() { *g.pures++ }
+func (g *maker[T]) pure() {
+	if g.pures != nil {
+		*g.pures++
+	}
+}
 
 func (g *maker[T]) join(name string) func(a, b T) T {
 	return func(a, b T) T {
@@ -271,7 +275,10 @@ func (g *maker[T]) step(at where) step.Step[T, T] {
 	case OneIn(g.d, 8):
 		return s
 	}
-	s = s.Compensate(func(context.Context, step.Effect[T, T]) error { return nil })
+	s = s.Compensate(func(ctx context.Context, e step.Effect[T, T]) error {
+		tell(ctx, Seen{In: e.In, Out: e.Out, Known: e.Known, Cause: e.Cause})
+		return nil
+	})
 	if g.d.N(2) == 1 {
 		s = s.RetryUndo(step.Retry{Attempts: 1 + g.d.N(2)})
 	}
@@ -280,9 +287,15 @@ func (g *maker[T]) step(at where) step.Step[T, T] {
 
 func (g *maker[T]) plainStep(at where, pass bool) step.Step[T, T] {
 	name := g.name("s")
-	s := step.New(name, func(_ context.Context, v T) (T, error) { return v.Mix(name), nil })
+	s := step.New(name, func(ctx context.Context, v T) (T, error) {
+		tell(ctx, Seen{In: v})
+		return v.Mix(name), nil
+	})
 	if pass {
-		s = step.Do(name, func(context.Context, T) error { return nil })
+		s = step.Do(name, func(ctx context.Context, v T) error {
+			tell(ctx, Seen{In: v})
+			return nil
+		})
 	}
 	if g.d.N(2) == 1 {
 		s = s.Retry(step.Retry{Attempts: 1 + g.d.N(3), Delay: 150 * time.Millisecond})
@@ -291,6 +304,34 @@ func (g *maker[T]) plainStep(at where, pass bool) step.Step[T, T] {
 		s = s.Retriable()
 	}
 	return s.Refuses(ErrBroke)
+}
+
+// Seen is what the function of a generated step or undo was given.
+type Seen struct {
+	In, Out any // Out, Known, Cause: of an undo
+	Known   bool
+	Cause   error
+}
+
+type seenKey struct{}
+
+// Watched gives a context in which the functions of generated steps tell what they were given.
+func Watched(ctx context.Context, seen *Seen) context.Context {
+	return context.WithValue(ctx, seenKey{}, seen)
+}
+
+func tell(ctx context.Context, what Seen) {
+	if ctx == nil {
+		return
+	}
+	if seen, ok := ctx.Value(seenKey{}).(*Seen); ok {
+		*seen = what
+	}
+}
+
+// Flow makes a random flow of numbers with at least three steps.
+func Flow(d Dice, name string, parts int) flow.Flow[Num, Num] {
+	return newMaker[Num](d, name+"-", parts, nil).saga(name, where{root: true})
 }
 
 // Erased is the definition of f as engines have it.

@@ -19,7 +19,7 @@ var faults = []Fault{
 func TestRuns(t *testing.T) {
 	var all Tally
 	for seed := range uint64(40) {
-		c := Config{Seed: seed, DecodeAll: seed%2 == 1, Thorough: seed%8 == 0}
+		c := Config{Seed: seed, DecodeAll: seed%2 == 1, Thorough: seed%10 == 0}
 		w, err := Run(c)
 		if err != nil {
 			small, v := Shrink(c)

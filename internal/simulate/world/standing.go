@@ -17,7 +17,6 @@ type Standing struct {
 	begun, final          bool // a child; it ended by hand
 	undone, skipped       int
 	stuck                 bool
-	unsure                bool   // an attempt ended otherwise than done or refused
 	out                   []byte // recorded output
 
 	decided bool   // of an If, Switch or Each
@@ -109,6 +108,8 @@ func (w *World) learn(s *Stored, e broker.Entry) {
 		at.begun = true
 	case saga.Reply:
 		w.learnReply(s, at, f)
+	case saga.Settled:
+		s.settled = true
 	default:
 		w.learnDecision(s, at, f)
 	}
@@ -203,26 +204,33 @@ func (w *World) once(s *Stored, f saga.Fact, ok bool) {
 	}
 }
 
-// checkStart looks whether an attempt may be made.
+// checkStart looks whether an attempt may be made now.
 func (w *World) checkStart(c *Call) {
+	s := c.Saved
+	if s.Owner.M.Recorded() {
+		w.fail("%s: %v begins before what was recorded is committed", s.ID, c)
+	}
+	for _, other := range s.Owner.Calls {
+		if other.What.Path == c.What.Path {
+			w.fail("%s: %v begins while %v runs", s.ID, c, other)
+		}
+	}
+	w.checkAttempt(c)
+}
+
+// checkAttempt looks whether an attempt may be made after what was recorded.
+func (w *World) checkAttempt(c *Call) {
 	s := c.Saved
 	at := s.at(c.What.Path)
 	switch {
 	case s.ended > 0:
 		w.fail("%s: %v begins after the end", s.ID, c)
-	case s.Owner.M.Recorded():
-		w.fail("%s: %v begins before what was recorded is committed", s.ID, c)
 	case !c.What.Undo && !at.mayRun():
 		w.fail("%s: %v begins after its outcome was recorded", s.ID, c)
 	case c.What.Undo && !at.mayUndo():
 		w.fail("%s: %v begins, and there is nothing to undo", s.ID, c)
 	case c.What.Undo && c.What.Effect.Cause == nil:
 		w.fail("%s: %v begins without a cause", s.ID, c)
-	}
-	for _, other := range s.Owner.Calls {
-		if other.What.Path == c.What.Path {
-			w.fail("%s: %v begins while %v runs", s.ID, c, other)
-		}
 	}
 	if c.What.Undo {
 		w.checkEffect(c, at)

@@ -38,7 +38,8 @@ type World struct {
 	workers []*worker
 	tokens  int
 
-	acting int // the number of the saga that does something
+	acting int  // the number of the saga that does something
+	audits bool // others run the sagas
 
 	fatal   func(format string, args ...any)
 	silent  bool

@@ -1,4 +1,4 @@
-package main
+package world
 
 import (
 	"fmt"
@@ -7,18 +7,15 @@ import (
 	"slices"
 	"text/tabwriter"
 	"time"
-
-	"github.com/skald-go/skald/internal/measure"
-	"github.com/skald-go/skald/internal/simulate/world"
 )
 
-// report tells what happened in runs, and how fast if they took any time.
-func report(out io.Writer, t *world.Tally, took time.Duration) {
+// Report tells what happened in runs, and how fast if they took any time.
+func (t *Tally) Report(out io.Writer, took time.Duration) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	row := func(n int, what string) { fmt.Fprintf(w, "%d\t  %s\n", n, what) }
 	row(t.Runs, "runs")
 	row(t.Sagas, "sagas of three steps or more, each with a fault at least")
-	row(t.Calm, "that ended before their fault came")
+	row(t.Calm, "sagas that ended before their fault came")
 	row(t.Children, "children of theirs")
 	row(t.Steps, "steps ended")
 	row(t.Attempts, "attempts of steps and undos")
@@ -37,15 +34,6 @@ func report(out io.Writer, t *world.Tally, took time.Duration) {
 	}
 	w.Flush()
 	if took > 0 {
-		fmt.Fprintf(out, "%.0f sagas with faults per minute%s\n", float64(t.Sagas)/took.Minutes(), perProcessor(t))
+		fmt.Fprintf(out, "%.0f sagas with faults per minute\n", float64(t.Sagas)/took.Minutes())
 	}
-}
-
-// perProcessor tells how many sagas a minute of one processor's time is enough for: others may work on this machine.
-func perProcessor(t *world.Tally) string {
-	cpu, ok := measure.CPU()
-	if !ok {
-		return ""
-	}
-	return fmt.Sprintf(", %.0f per minute of one processor's time", float64(t.Sagas)/cpu.Minutes())
 }
