@@ -101,3 +101,10 @@ func ExampleImport() {
 	// released Dune
 	// flow: saga "order-42" of "buy" is undone: step "charge" failed: bank: declined
 }
+
+func ExampleExported_ID() {
+	saga, _ := flow.Export(context.Background(), brokerWithADeadLetter(), "order-42/a-child")
+	fmt.Println(saga.ID())
+	// Output:
+	// order-42
+}
