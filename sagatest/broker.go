@@ -91,15 +91,15 @@ func (w *worker) Commit(ctx context.Context, t broker.Transition) (broker.Ack, e
 	if err != nil {
 		return ack, err
 	}
-	if die := w.b.fate(w.name, t); die != nil {
-		die()
-		return broker.Ack{}, fmt.Errorf("sagatest: the worker died after it had committed %q: %w", t.ID, broker.ErrFenced)
-	}
 	if t.Next == broker.Park {
 		select {
 		case w.b.parked <- struct{}{}:
 		default:
 		}
+	}
+	if die := w.b.fate(w.name, t); die != nil {
+		die()
+		return broker.Ack{}, fmt.Errorf("sagatest: the worker died after it had committed %q: %w", t.ID, broker.ErrFenced)
 	}
 	return ack, nil
 }

@@ -125,7 +125,9 @@ func inBubble(stage staging, c *cell, opts flow.Options, limit time.Duration) *r
 // end looks at what is there when the saga has ended, and whether it stays so.
 func (s *stage) end(r *result, end ending) {
 	synctest.Wait()
-	r.final.State, r.final.Output, r.final.Err = stateOf(end.err), end.out, end.err
+	if r.failed == nil {
+		r.final.State, r.final.Output, r.final.Err = stateOf(end.err), end.out, end.err
+	}
 	r.final.Calls = s.recorder.Calls()
 	if r.failed == nil {
 		time.Sleep(quiet)

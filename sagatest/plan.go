@@ -57,6 +57,9 @@ func (x *explorer) judge(c *cell) {
 			r.broken = append(r.broken, problem{notAsWas, "", "the saga is done, and the world is not as it is without the fault: " + join(changes)})
 		}
 	}
+	if x.outline != nil && x.outline.raced(c.node.path) { // the race may be over
+		r.broken = slices.DeleteFunc(r.broken, func(p problem) bool { return p.kind == missed })
+	}
 	if want, ok := x.expect[c.name()]; ok {
 		r.broken = slices.DeleteFunc(r.broken, func(p problem) bool { return p.kind == wrongState || p.kind == pastPivot })
 		dead := want == flow.StateDeadLetter && r.final.Relayed
@@ -171,6 +174,9 @@ func (x *explorer) trigger(n node) (injection, bool) {
 		if later == n {
 			break
 		}
+		if x.outline.sideBySide(later.path, n.path) { // it may refuse before n begins
+			continue
+		}
 		c := x.byName[later.path+"/"+string(Refused)]
 		if c == nil {
 			c = &cell{node: later, fault: Refused, script: script{{node: later, fault: Refused}}}
@@ -233,7 +239,7 @@ func (x *explorer) addPairs(p Pair) {
 		}
 		undone := x.run(x.t, first).undone()
 		for k, u := range undone {
-			if !slices.Contains(undone[:k], u) {
+			if !slices.Contains(undone[:k], u) && !x.outline.sideBySide(u.path, n.path) {
 				undo := node{u.path, true}
 				c := &cell{node: undo, fault: p.Undo, script: script{{node: n, fault: p.Step}, {node: undo, fault: p.Undo}}, pair: true}
 				if x.byName[c.name()] == nil {

@@ -111,15 +111,15 @@ type act struct {
 	next    func(context.Context) error
 }
 
-// run calls the user's function. A refusal that changed something is noted.
+// run calls the user's function. A refusal that changed something is noted, where nothing else can have changed it meanwhile.
 func (a *act) run(ctx context.Context) error {
 	var before any
-	looks := a.play.snapshot != nil && !a.info.Undo && a.isAlone()
+	looks := a.play.snapshot != nil && !a.info.Undo && len(a.outline.parallel) == 0
 	if looks {
 		before = a.play.snapshot()
 	}
 	err := a.recorder.run(a.call, ctx, a.next)
-	if looks && err != nil && a.refuses(err) && a.isAlone() {
+	if looks && err != nil && a.refuses(err) {
 		if changes := differences(before, a.play.snapshot()); len(changes) > 0 {
 			a.mu.Lock()
 			defer a.mu.Unlock()
@@ -127,17 +127,6 @@ func (a *act) run(ctx context.Context) error {
 		}
 	}
 	return err
-}
-
-// isAlone says that no other attempt runs.
-func (a *act) isAlone() bool {
-	open := 0
-	for _, c := range a.recorder.Calls() {
-		if c.Ended.IsZero() {
-			open++
-		}
-	}
-	return open == 1
 }
 
 func (a *act) refuses(err error) bool {
@@ -216,8 +205,9 @@ func (a *act) meanwhile(f Fault) error {
 	return err
 }
 
-// deadlineAfter is how long after the begin of a step the deadline passes that is to pass during it.
-const deadlineAfter = 10 * time.Millisecond
+// deadlineAfter is how long after the begin of a step the deadline passes that is to pass during it. It is long enough for the
+// engine to hand waits over to the broker.
+const deadlineAfter = 250 * time.Millisecond
 
 // broken makes the attempt while its participant fails. That a step is done then is noted.
 func (a *act) broken() error {

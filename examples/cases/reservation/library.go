@@ -87,6 +87,14 @@ func (l *Library) lend(ctx context.Context, r Reservation) error {
 	return err
 }
 
+// giveBack takes a book back that its reader has collected.
+func (l *Library) giveBack(ctx context.Context, e step.Effect[Reservation, Reservation]) error {
+	return l.Undo(ctx, e.Known, func() error {
+		delete(l.Lent, e.In.Wish.Book)
+		return nil
+	})
+}
+
 // Reserve is the saga of a reservation.
 func (l *Library) Reserve() flow.Flow[Wish, Reservation] {
 	return flow.New[Wish]("reserve").
@@ -95,5 +103,5 @@ func (l *Library) Reserve() flow.Flow[Wish, Reservation] {
 			r.Desk = desk
 			return r
 		}, step.Do("expire", l.expire).Retriable()).
-		When("if-collected", Reservation.collected, step.Do("lend", l.lend).Retriable())
+		When("if-collected", Reservation.collected, step.Do("lend", l.lend).Compensate(l.giveBack).Retriable())
 }
