@@ -184,7 +184,6 @@ func hangUp(w http.ResponseWriter) {
 
 // listen serves on a free port of the loopback interface until the service is shut down.
 func (s *service) listen() (url string, err error) {
-	s.ledger = ledger{replies: map[string]reply{}, undone: map[string]bool{}}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("participants: %s: %w", s.name, err)

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -31,8 +32,21 @@ type Town struct {
 	releases  releases
 }
 
-// Open starts the participants with what the town consists of.
+// Open starts the participants with what the town consists of, each on a port of its own.
 func Open(s State) (*Town, error) {
+	t := New(s)
+	for _, svc := range t.services() {
+		url, err := svc.listen()
+		if err != nil {
+			return nil, errors.Join(err, t.Close(context.Background()))
+		}
+		t.urls[svc.name] = url
+	}
+	return t, nil
+}
+
+// New makes participants that listen nowhere: Handler gives each.
+func New(s State) *Town {
 	t := &Town{Identity: identity.New("a secret of the town"), urls: map[string]string{}}
 	s = s.clone()
 	t.accounts.points, t.accounts.closed = s.Points, map[string]bool{}
@@ -44,13 +58,9 @@ func Open(s State) (*Town, error) {
 	t.routes()
 	for _, svc := range t.services() {
 		svc.identity, svc.faults, svc.journal = t.Identity, &t.faults, &t.journal
-		url, err := svc.listen()
-		if err != nil {
-			return nil, errors.Join(err, t.Close(context.Background()))
-		}
-		t.urls[svc.name] = url
+		svc.ledger = ledger{replies: map[string]reply{}, undone: map[string]bool{}}
 	}
-	return t, nil
+	return t
 }
 
 func (t *Town) services() []*service {
@@ -79,6 +89,16 @@ func (t *Town) Close(ctx context.Context) (err error) {
 
 // URL is where a participant is.
 func (t *Town) URL(service string) string { return t.urls[service] }
+
+// Handler is what a participant does with requests, or nil if there is none of that name.
+func (t *Town) Handler(service string) http.Handler {
+	for _, svc := range t.services() {
+		if svc.name == service {
+			return &svc.mux
+		}
+	}
+	return nil
+}
 
 // Plan adds faults. Of those that are for one request, the first is used.
 func (t *Town) Plan(faults ...Fault) { t.faults.add(faults) }

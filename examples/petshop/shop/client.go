@@ -23,11 +23,8 @@ type client struct {
 	identity *identity.Identity
 }
 
-func newClient(urls func(service string) string, id *identity.Identity) *client {
-	// Every request has a connection of its own: on one that was used before, net/http would itself
-	// repeat a request with an idempotency key whose reply is lost, and nobody would see it.
-	transport := trace.Transport{Next: &http.Transport{DisableKeepAlives: true}}
-	return &client{http: &http.Client{Transport: transport}, urls: urls, identity: id}
+func newClient(transport http.RoundTripper, urls func(service string) string, id *identity.Identity) *client {
+	return &client{http: &http.Client{Transport: trace.Transport{Next: transport}}, urls: urls, identity: id}
 }
 
 // get and post call a participant with the user's token. Whatever it refuses had no effect.

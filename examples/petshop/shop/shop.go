@@ -7,6 +7,7 @@
 package shop
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/skald-go/skald/examples/petshop/domain"
@@ -37,7 +38,14 @@ type Shop struct {
 
 // New makes a shop that finds its participants where urls says.
 func New(urls func(service string) string, id *identity.Identity) *Shop {
-	c := newClient(urls, id)
+	// Every request has a connection of its own: on one that was used before, net/http would itself
+	// repeat a request with an idempotency key whose reply is lost, and nobody would see it.
+	return NewOver(&http.Transport{DisableKeepAlives: true}, urls, id)
+}
+
+// NewOver is New, and calls the participants over a transport of the caller's.
+func NewOver(transport http.RoundTripper, urls func(service string) string, id *identity.Identity) *Shop {
+	c := newClient(transport, urls, id)
 	return &Shop{
 		BuyPet: c.buyPet(), WithdrawOffer: c.withdrawOffer(), OfferPet: c.offerPet(), DrawCapsules: c.drawCapsules(),
 		PostQuiz: c.postQuiz(), BuyBackdrop: c.buyBackdrop(), ReleasePet: c.releasePet(),
