@@ -152,6 +152,19 @@ type Worker interface {
 	Leave(ctx context.Context) error
 }
 
+// Submitter is a Worker that commits without a goroutine that waits. An engine commits through it where there is one.
+type Submitter interface {
+	// Submit is Commit that does not block: to is told the answer, once, perhaps from another goroutine, which it must not block, perhaps
+	// before Submit returns. What t points to stays as it is until then. Closing the broker answers ErrClosed.
+	Submit(t Transition, to Submission)
+}
+
+// Submission is told the answer to a transition.
+type Submission interface {
+	// Answered gets what Commit returns.
+	Answered(ack Ack, err error)
+}
+
 // Member says who joins and what it serves.
 type Member struct {
 	Name  string        // for people: shown as Snapshot.Owner; need not be unique

@@ -10,9 +10,41 @@ import (
 	"github.com/skald-go/skald/internal/saga"
 )
 
-// commit makes t true, and does what follows from it. It says false if the run is over.
+// commit makes t true, and does what follows from it. It says false if the run is over, or goes on when the answer is there.
 func (r *run) commit(t broker.Transition) bool {
+	if s := r.member.submitter; s != nil {
+		r.sent = t
+		s.Submit(t, r)
+		return false
+	}
 	ack, err := r.send(t)
+	return r.committed(t, ack, err)
+}
+
+// Answered implements broker.Submission: it has the run driven by a goroutine of the pool. The transition that was under way held the
+// driver's role.
+func (r *run) Answered(ack broker.Ack, err error) {
+	r.ack, r.failed = ack, err
+	r.e.submit(task{run: r, answered: true})
+}
+
+// resume goes on after the answer to what was submitted. One that says neither yes nor no is asked for again.
+func (r *run) resume(h *hand) {
+	t, ack, err := r.sent, r.ack, r.failed
+	r.sent, r.ack, r.failed = broker.Transition{}, broker.Ack{}, nil
+	if err == nil {
+		r.accepted()
+	} else if !final(err) && !r.isGone() {
+		r.retries(err)
+		ack, err = r.send(t)
+	}
+	if r.committed(t, ack, err) {
+		r.drive(h)
+	}
+}
+
+// committed does what follows from the answer to t. It says false if the run is over.
+func (r *run) committed(t broker.Transition, ack broker.Ack, err error) bool {
 	if err != nil {
 		r.lost(err)
 		return false
@@ -38,19 +70,29 @@ func (r *run) send(t broker.Transition) (broker.Ack, error) {
 	for pause := pauses(); ; {
 		ack, err := r.member.worker.Commit(r.e.alive, t)
 		if err == nil {
-			r.e.health.ok(partCommit)
-			r.e.recovered(r)
+			r.accepted()
 			return ack, nil
 		}
 		if final(err) || r.isGone() {
 			return ack, err
 		}
-		r.e.health.failed(partCommit, err)
-		r.e.log.WarnContext(r.base, "commit failed, trying again", "saga", r.id, "flow", r.def.Name, "error", err)
+		r.retries(err)
 		if !pause.wait(r.e.alive) {
 			return ack, err
 		}
 	}
+}
+
+// accepted notes that the broker takes transitions, and this run's in particular.
+func (r *run) accepted() {
+	r.e.health.ok(partCommit)
+	r.e.recovered(r)
+}
+
+// retries notes that a commit failed, and is about to be repeated.
+func (r *run) retries(err error) {
+	r.e.health.failed(partCommit, err)
+	r.e.log.WarnContext(r.base, "commit failed, trying again", "saga", r.id, "flow", r.def.Name, "error", err)
 }
 
 // final says that a repeat of the call would answer the same.

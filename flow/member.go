@@ -11,9 +11,10 @@ import (
 
 // member is the engine's membership in its broker, until it ends or is fenced.
 type member struct {
-	worker broker.Worker
-	fenced chan struct{}
-	once   sync.Once
+	worker    broker.Worker
+	submitter broker.Submitter // worker, if it is one
+	fenced    chan struct{}
+	once      sync.Once
 }
 
 // join becomes a member, trying until ctx ends or the broker is closed.
@@ -23,6 +24,7 @@ func (e *Engine) join(ctx context.Context) (*member, error) {
 		w, err := e.broker.Join(ctx, spec)
 		if err == nil {
 			m := &member{worker: w, fenced: make(chan struct{})}
+			m.submitter, _ = w.(broker.Submitter)
 			e.member.Store(m)
 			e.health.joined()
 			return m, nil

@@ -36,7 +36,13 @@ type run struct {
 	active  []*attempt
 	slots   [3]*attempt // memory of the first of them
 	wake    *time.Timer
+
+	sent   broker.Transition // that was submitted
+	ack    broker.Ack        // the answer to it
+	failed error
 }
+
+var _ broker.Submission = (*run)(nil)
 
 // drive brings the run as far as it goes now. The caller holds the driver's role.
 func (r *run) drive(h *hand) {

@@ -13,9 +13,13 @@ import (
 func (w *worker) Commit(ctx context.Context, t broker.Transition) (broker.Ack, error) {
 	ack, err := w.commit(ctx, t)
 	if err != nil {
-		return broker.Ack{}, fmt.Errorf("redisx: commit %q at revision %d: %w", t.ID, t.Rev, err)
+		return broker.Ack{}, failedCommit(t, err)
 	}
 	return ack, nil
+}
+
+func failedCommit(t broker.Transition, err error) error {
+	return fmt.Errorf("redisx: commit %q at revision %d: %w", t.ID, t.Rev, err)
 }
 
 func (w *worker) commit(ctx context.Context, t broker.Transition) (broker.Ack, error) {
@@ -30,23 +34,29 @@ func (w *worker) commit(ctx context.Context, t broker.Transition) (broker.Ack, e
 	if !taken {
 		return broker.Ack{}, seat.dead(token, t)
 	}
-	if h, after, ok := w.line(t.ID).transition(token, seat.p, t); ok {
-		cold, err := seat.p.write(ctx, token, h)
-		switch {
-		case errors.Is(err, broker.ErrFenced):
-			return broker.Ack{}, seat.dead(token, t)
-		case err != nil:
-			return broker.Ack{}, err
-		case !cold && t.Next == broker.Keep:
-			w.wrote(t.ID, t.Rev, after)
-			return broker.Ack{Rev: t.Rev + 1, Owned: true}, nil
-		case !cold:
-			w.followUp(t)
-			return broker.Ack{Rev: t.Rev + 1}, nil
+	if o, after := w.line(t.ID).transition(token, seat.p, t); o != nil {
+		cold, err := seat.p.write(ctx, o)
+		if !cold {
+			return seat.wrote(token, t, after, err)
 		}
 	}
 	w.wrote(t.ID, t.Rev, hotLine{})
 	return seat.commitCold(ctx, token, t)
+}
+
+// wrote does what follows from a transition in a hot batch. after is the line that it left.
+func (s *seat) wrote(token string, t broker.Transition, after hotLine, err error) (broker.Ack, error) {
+	switch {
+	case errors.Is(err, broker.ErrFenced):
+		return broker.Ack{}, s.dead(token, t)
+	case err != nil:
+		return broker.Ack{}, err
+	case t.Next == broker.Keep:
+		s.w.wrote(t.ID, t.Rev, after)
+		return broker.Ack{Rev: t.Rev + 1, Owned: true}, nil
+	}
+	s.w.followUp(t)
+	return broker.Ack{Rev: t.Rev + 1}, nil
 }
 
 // dead ends the seat that was taken under token, and gives what a commit answers. Whoever gets that drops the saga; it may come again.

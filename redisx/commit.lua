@@ -2,63 +2,66 @@
 -- sagas that have no mail and are small. It applies all or nothing, and answers the time, or the numbers of the operations that are not
 -- as the client takes them to be: those go through apply.
 --
--- ARGV: worker, numbers of starts, keeps, finishes, groups and messages; an ID, a line and a record for each start; an ID, how the line begins, how it
--- is to begin and what is appended for each keep; an ID, how the line begins and a result for each finish; groups of finishes, as how long they are kept and how many
--- they are; messages, as channel and text.
+-- ARGV: worker, numbers of starts, of groups of keeps, of groups of finishes, and of messages; an ID, a line and a record for each start; the groups of
+-- keeps, each with how many they are, how their lines begin, how they are to begin, and an ID and what is appended for each; the groups of finishes,
+-- each with how many they are, how their lines begin, how long they are kept, and an ID and a result for each; messages, as channel and text.
 local P = string.sub(KEYS[1], 1, -2)
 local call, sub = redis.call, string.sub
 call('EXISTS', P .. '-', P .. '--') -- an error while the slot moves to another node: see common.lua
 local w, ns, nk, nf = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 if call('HEXISTS', KEYS[1], w) == 0 then return redis.error_reply('FENCED') end
 
-local keeps, finishes = 7 + 3 * ns, 7 + 3 * ns + 4 * nk
-local ids, n = {}, 0
+local ids, n, groups = {}, 0, 6 + 3 * ns
 local changed, records = {}, {}
-for i = 7, keeps - 1, 3 do
+for i = 6, groups - 1, 3 do
+  local id = ARGV[i]
   n = n + 1
-  ids[n] = ARGV[i]
-  changed[2 * n - 1], changed[2 * n] = ARGV[i], ARGV[i + 1]
-  records[2 * n - 1], records[2 * n] = ARGV[i], ARGV[i + 2]
+  ids[n] = id
+  changed[2 * n - 1], changed[2 * n] = id, ARGV[i + 1]
+  records[2 * n - 1], records[2 * n] = id, ARGV[i + 2]
 end
-for i = keeps, finishes - 1, 4 do
-  n = n + 1
-  ids[n] = ARGV[i]
-end
-for i = finishes, finishes + 3 * nf - 1, 3 do
-  n = n + 1
-  ids[n] = ARGV[i]
+local at = groups
+for _ = 1, nk + nf do
+  local first = at + 3
+  at = first + 2 * ARGV[at]
+  for i = first, at - 1, 2 do
+    n = n + 1
+    ids[n] = ARGV[i]
+  end
 end
 local lines, bad = call('HMGET', P .. 'm', unpack(ids)), {}
 
-local keys = {}
-for i = 1, ns do
-  if lines[i] then bad[#bad + 1] = i end
-  keys[2 * i - 1] = P .. 'r:' .. ids[i]
-  keys[2 * i] = P .. 'in:' .. ids[i]
-end
-if ns > 0 and call('EXISTS', unpack(keys)) > 0 then
+if ns > 0 then
+  local keys, mail = {}, call('EXISTS', P .. 'em') == 1
+  for i = 1, ns do keys[i] = P .. 'r:' .. ids[i] end
+  local known = call('EXISTS', unpack(keys)) > 0
   for i = 1, ns do
-    if not lines[i] and call('EXISTS', keys[2 * i - 1], keys[2 * i]) > 0 then bad[#bad + 1] = i end
+    if lines[i] or known and call('EXISTS', keys[i]) == 1 or mail and call('EXISTS', P .. 'in:' .. ids[i]) == 1 then bad[#bad + 1] = i end
   end
 end
 
 -- A line begins with state, flags and revision, in 8 bytes, and its owner stands at 31.
 local middle = string.rep('\0', 16) .. w .. w -- when it wakes, takeovers, chunks, unread events; owner, last committer
-local at = keeps
-for i = ns + 1, n do
-  local m = lines[i]
-  if not m or sub(m, 1, 8) ~= ARGV[at + 1] or sub(m, 31, 46) ~= w then
-    bad[#bad + 1] = i
-  elseif i <= ns + nk then
-    local k = #changed
-    changed[k + 1] = ids[i]
-    changed[k + 2] = ARGV[at + 2] .. sub(m, 9, 14) .. middle .. sub(m, 63) .. ARGV[at + 3]
+local k, i, finishes = 2 * ns, ns, 0
+at = groups
+for g = 1, nk + nf do
+  local before, after, first = ARGV[at + 1], ARGV[at + 2], at + 3
+  at = first + 2 * ARGV[at]
+  if g == nk + 1 then finishes = i end
+  for a = first, at - 1, 2 do
+    i = i + 1
+    local m = lines[i]
+    if not m or sub(m, 1, 8) ~= before or sub(m, 31, 46) ~= w then
+      bad[#bad + 1] = i
+    elseif g <= nk then
+      changed[k + 1], changed[k + 2] = ids[i], after .. sub(m, 9, 14) .. middle .. sub(m, 63) .. ARGV[a + 1]
+      k = k + 2
+    end
   end
-  at = at + (i <= ns + nk and 4 or 3)
 end
 if #bad > 0 then return bad end
 
-if #changed > 0 then call('HSET', P .. 'm', unpack(changed)) end
+if k > 0 then call('HSET', P .. 'm', unpack(changed)) end
 if ns > 0 then
   call('HSET', P .. 's', unpack(records))
   call('SADD', P .. 'o:' .. w, unpack(ids, 1, ns))
@@ -66,22 +69,22 @@ end
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if nf > 0 then
-  call('HDEL', P .. 'm', unpack(ids, ns + nk + 1))
-  call('HDEL', P .. 's', unpack(ids, ns + nk + 1))
-  call('SREM', P .. 'o:' .. w, unpack(ids, ns + nk + 1))
-  local at, group = finishes, finishes + 3 * nf
-  for g = group, group + 2 * ARGV[5] - 1, 2 do
-    local keep, count = ARGV[g], tonumber(ARGV[g + 1])
-    for _ = 1, count do
-      call('SET', P .. 'r:' .. ARGV[at], ARGV[at + 2], 'PX', keep)
-      at = at + 3
-    end
-    local grain = math.max(1000, math.floor(keep / 64000) * 1000)
-    local till = math.ceil((now + keep) / grain) * grain
-    if call('HINCRBY', P .. 'fc', till, count) == count and call('PTTL', P .. 'fc') < till - now then
-      call('PEXPIREAT', P .. 'fc', till)
+  call('HDEL', P .. 'm', unpack(ids, finishes + 1))
+  call('HDEL', P .. 's', unpack(ids, finishes + 1))
+  call('SREM', P .. 'o:' .. w, unpack(ids, finishes + 1))
+  at = groups
+  for g = 1, nk + nf do
+    local count, keep, first = tonumber(ARGV[at]), ARGV[at + 2], at + 3
+    at = first + 2 * count
+    if g > nk then
+      for a = first, at - 1, 2 do call('SET', P .. 'r:' .. ARGV[a], ARGV[a + 1], 'PX', keep) end
+      local grain = math.max(1000, math.floor(keep / 64000) * 1000)
+      local till = math.ceil((now + keep) / grain) * grain
+      if call('HINCRBY', P .. 'fc', till, count) == count and call('PTTL', P .. 'fc') < till - now then
+        call('PEXPIREAT', P .. 'fc', till)
+      end
     end
   end
 end
-for i = #ARGV - 2 * ARGV[6] + 1, #ARGV, 2 do call('PUBLISH', ARGV[i], ARGV[i + 1]) end
+for i = at, #ARGV, 2 do call('PUBLISH', ARGV[i], ARGV[i + 1]) end
 return now

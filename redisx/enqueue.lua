@@ -12,13 +12,12 @@ for i = 1, n do
   ids[i] = id
   lines[2 * i - 1], lines[2 * i] = id, ARGV[3 * i + 1]
   records[2 * i - 1], records[2 * i] = id, ARGV[3 * i + 2]
-  keys[2 * i - 1] = P .. 'r:' .. id
-  keys[2 * i] = P .. 'in:' .. id
+  keys[i] = P .. 'r:' .. id
 end
 local there, bad = call('HMGET', P .. 'm', unpack(ids)), {}
-local known = call('EXISTS', unpack(keys)) > 0
+local known, mail = call('EXISTS', unpack(keys)) > 0, call('EXISTS', P .. 'em') == 1
 for i = 1, n do
-  if there[i] or known and call('EXISTS', keys[2 * i - 1], keys[2 * i]) > 0 then bad[#bad + 1] = i end
+  if there[i] or known and call('EXISTS', keys[i]) == 1 or mail and call('EXISTS', P .. 'in:' .. ids[i]) == 1 then bad[#bad + 1] = i end
 end
 if #bad > 0 then return bad end
 

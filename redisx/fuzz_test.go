@@ -77,7 +77,7 @@ func FuzzParseLine(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, rest, string(shot.Outcome))
 		if hot := newHotLine(s); hot.size > 0 {
-			require.Equal(t, s, hot.front+s[frontLength:fixedLength]+hot.head+rest)
+			require.Equal(t, s, hot.front.String()+s[frontLength:fixedLength]+hot.head+rest)
 		}
 	})
 }
@@ -196,7 +196,7 @@ func FuzzAnswers(f *testing.F) {
 func refusals(t *testing.T, p *partition, v []any) {
 	batch := hotBatch{p: p}
 	for range 3 {
-		batch.order = append(batch.order, newHot(fuzzToken, hotOp{id: "a"}))
+		batch.order = append(batch.order, newHotStart(fuzzToken, "a", "", "", nil))
 	}
 	all := slices.Clone(batch.order)
 	batch.refuse(v)
@@ -251,7 +251,7 @@ func cutAnswer(b []byte, depth int) (v any, rest []byte) {
 func FuzzNews(f *testing.F) {
 	client := nowhere(f)
 	result := sampleLine(client, "") + "outcome"
-	news := string(appendResult([]byte{'H', 0, 1, 'a'}, "a", result))
+	news := string(appendResult([]byte{'H', 0, 1, 'a'}, "a", []byte(result)))
 	for _, message := range []string{
 		news, news + news, news[:len(news)-1], "R\x00\x01a\xff\xff\xff\xff", "H", "M" + fuzzToken, "Mnobody", "",
 	} {
@@ -317,20 +317,20 @@ func FuzzSagaComesBack(f *testing.F) {
 		require.Equal(t, fuzzToken, l.owner)
 
 		hot := newHotLine(stored)
-		h, after, ok := hot.transition(fuzzToken, p, keep)
-		if !ok {
+		o, after := hot.transition(fuzzToken, p, keep)
+		if o == nil {
 			return
 		}
-		require.Equal(t, stored[:frontLength], h.before)
-		kept := h.after + stored[frontLength:] + h.value
+		require.Equal(t, stored[:frontLength], o.before.String())
+		kept := o.before.kept().String() + stored[frontLength:] + string(o.value)
 		stands(t, s, kept, broker.Owned, 2, keep.Append...)
 		require.Equal(t, newHotLine(kept), after)
-		_, _, ok = after.transition(fuzzToken, p, keep)
-		require.False(t, ok, "a repeat needs to be compared with what is stored")
+		again, _ := after.transition(fuzzToken, p, keep)
+		require.Nil(t, again, "a repeat needs to be compared with what is stored")
 
-		h, _, ok = after.transition(fuzzToken, p, broker.Transition{ID: id, Rev: 2, Next: broker.Finish, Outcome: outcome})
-		require.True(t, ok)
-		shot, err := parseResult(id, h.value)
+		o, _ = after.transition(fuzzToken, p, broker.Transition{ID: id, Rev: 2, Next: broker.Finish, Outcome: outcome})
+		require.NotNil(t, o)
+		shot, err := parseResult(id, string(o.value))
 		require.NoError(t, err)
 		require.Equal(t, broker.Finished, shot.State)
 		require.Equal(t, uint64(3), shot.Rev)

@@ -10,7 +10,7 @@ import (
 // holdings are the sagas that a worker owns, or may own when an answer comes.
 type holdings struct {
 	mu    sync.Mutex
-	sagas map[string]holding
+	sagas map[string]*holding
 	held  []int // how many, by partition
 }
 
@@ -27,25 +27,26 @@ type holding struct {
 }
 
 func (x *holdings) open(partitions int) {
-	x.sagas, x.held = make(map[string]holding), make([]int, partitions)
+	x.sagas, x.held = make(map[string]*holding), make([]int, partitions)
 }
 
-// put stores h. x is locked.
-func (x *holdings) put(id string, h holding) {
-	if _, ok := x.sagas[id]; !ok {
-		x.held[h.p.number]++
+// get gives what is known of a saga, and notes it if it is new. x is locked.
+func (x *holdings) get(p *partition, id string) *holding {
+	h := x.sagas[id]
+	if h == nil {
+		h = &holding{p: p}
+		x.sagas[id] = h
+		x.held[p.number]++
 	}
-	x.sagas[id] = h
+	return h
 }
 
 // remove forgets a saga. x is locked.
-func (x *holdings) remove(id string) holding {
-	h, ok := x.sagas[id]
-	if ok {
+func (x *holdings) remove(id string) {
+	if h := x.sagas[id]; h != nil {
 		x.held[h.p.number]--
 		delete(x.sagas, id)
 	}
-	return h
 }
 
 // count gives how many sagas of a partition there are.
@@ -59,25 +60,23 @@ func (x *holdings) count(p *partition) int {
 func (x *holdings) begin(p *partition, id, head string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	h, ok := x.sagas[id]
-	if !ok {
-		h = holding{p: p, head: head}
+	h := x.get(p, id)
+	if h.starts == 0 && !h.handed {
+		h.head = head
 	}
 	h.starts++
-	x.put(id, h)
 }
 
 // hand notes that the engine is told that it owns id, unless it knows.
 func (x *holdings) hand(id string, line hotLine, mail []numbered) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	h, ok := x.sagas[id]
-	if !ok || h.handed {
+	h := x.sagas[id]
+	if h == nil || h.handed {
 		return false
 	}
 	h.starts--
 	h.handed, h.line, h.rev, h.told, h.since = true, line, 1, last(mail), time.Now() // a list that was asked for before says nothing of it
-	x.put(id, h)
 	return true
 }
 
@@ -85,12 +84,11 @@ func (x *holdings) hand(id string, line hotLine, mail []numbered) bool {
 func (x *holdings) adopt(p *partition, id, head string, rev uint64, line hotLine, mail []numbered) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	h := x.sagas[id]
+	h := x.get(p, id)
 	if h.handed {
 		return false
 	}
-	h.p, h.head, h.rev, h.line, h.handed, h.told, h.since = p, head, rev, line, true, last(mail), time.Now()
-	x.put(id, h)
+	h.head, h.rev, h.line, h.handed, h.told, h.since = head, rev, line, true, last(mail), time.Now()
 	return true
 }
 
@@ -98,15 +96,13 @@ func (x *holdings) adopt(p *partition, id, head string, rev uint64, line hotLine
 func (x *holdings) end(id string) (known bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	h, ok := x.sagas[id]
-	if !ok {
+	h := x.sagas[id]
+	if h == nil {
 		return false
 	}
 	h.starts--
 	if h.starts <= 0 && !h.handed {
 		x.remove(id)
-	} else {
-		x.put(id, h)
 	}
 	return h.handed
 }
@@ -115,23 +111,28 @@ func (x *holdings) end(id string) (known bool) {
 func (x *holdings) line(id string) hotLine {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.sagas[id].line
+	if h := x.sagas[id]; h != nil {
+		return h.line
+	}
+	return hotLine{}
 }
 
 // at gives the saga that a transition from rev is about. It is not one that was handed out since: the answer to a transition may come when the
 // saga has left the worker and come back. x is locked.
-func (x *holdings) at(id string, rev uint64) (holding, bool) {
-	h, ok := x.sagas[id]
-	return h, ok && h.rev <= rev
+func (x *holdings) at(id string, rev uint64) *holding {
+	h := x.sagas[id]
+	if h == nil || h.rev > rev {
+		return nil
+	}
+	return h
 }
 
 // wrote notes the line of a saga after a transition from rev, if it is known.
 func (x *holdings) wrote(id string, rev uint64, line hotLine) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if h, ok := x.at(id, rev); ok {
+	if h := x.at(id, rev); h != nil {
 		h.line = line
-		x.sagas[id] = h
 	}
 }
 
@@ -139,9 +140,8 @@ func (x *holdings) wrote(id string, rev uint64, line hotLine) {
 func (x *holdings) told(id string, rev uint64, mail []numbered) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if h, ok := x.at(id, rev); ok {
+	if h := x.at(id, rev); h != nil {
 		h.told = max(h.told, last(mail))
-		x.sagas[id] = h
 	}
 }
 
@@ -149,27 +149,28 @@ func (x *holdings) told(id string, rev uint64, mail []numbered) {
 func (x *holdings) fresh(id string, mail []numbered) ([]broker.Event, bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	h, ok := x.sagas[id]
-	if !ok || !h.handed {
+	h := x.sagas[id]
+	if h == nil || !h.handed {
 		return nil, false
 	}
 	for len(mail) > 0 && mail[0].seq <= h.told {
 		mail = mail[1:]
 	}
 	h.told = max(h.told, last(mail))
-	x.sagas[id] = h
 	return events(mail), true
 }
 
 // drop forgets a saga after a transition from rev, and gives its head.
-func (x *holdings) drop(id string, rev uint64) string {
+func (x *holdings) drop(id string, rev uint64) (head string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	h, ok := x.at(id, rev)
-	if ok {
+	if h := x.sagas[id]; h != nil {
+		head = h.head
+	}
+	if x.at(id, rev) != nil {
 		x.remove(id)
 	}
-	return h.head
+	return head
 }
 
 // lose forgets the sagas of a partition that the engine knows, if they are there since before begun and not kept. It gives their IDs.

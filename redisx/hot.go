@@ -1,6 +1,8 @@
 package redisx
 
 import (
+	"cmp"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -24,15 +26,15 @@ const (
 // saysCold is said by hot scripts of ops that have to go through apply.lua.
 const saysCold = 'C'
 
-// hotOp is an op of a hot batch.
+// hotOp is an op of a hot batch. What it stores is in the op's memory, or is the caller's text.
 type hotOp struct {
 	kind   byte // kindStart, kindKeep or kindFinish
 	id     string
-	before string        // how the line begins, if it has not changed
-	after  string        // how it is to begin after a keep
-	value  string        // the line of a start, what a keep appends, the result of a finish
-	record []byte        // of a start
+	before front         // how the line begins, if it has not changed
+	line   string        // of a start
+	record blob          // of a start
 	lane   string        // of a start that is queued
+	value  blob          // what a keep appends, the result of a finish
 	keep   time.Duration // of a finish
 	node   string        // which is told of a finish, or nothing
 }
@@ -42,9 +44,20 @@ const (
 	kindFinish byte = 'f'
 )
 
-func newHot(token string, h hotOp) *op {
+// blob is an argument of a script. A pointer to it is one that costs no memory.
+type blob []byte
+
+// MarshalBinary implements encoding.BinaryMarshaler, for the client.
+func (b *blob) MarshalBinary() ([]byte, error) { return *b, nil }
+
+// size is how many bytes h adds to a batch.
+func (h *hotOp) size() int { return len(h.line) + len(h.record) + len(h.value) }
+
+// newHotStart makes the op of a start. It keeps a copy of the record.
+func newHotStart(token, id, line, lane string, record []byte) *op {
 	o := ops.Get().(*op)
-	o.token, o.hotOp = token, h
+	o.buf = append(o.buf[:0], record...)
+	o.token, o.hotOp = token, hotOp{kind: kindStart, id: id, line: line, record: o.buf, lane: lane}
 	return o
 }
 
@@ -65,54 +78,70 @@ func (p *partition) startLine(s broker.Start, token string) (line string, lane s
 	return line, line[fixedLength+laneAt+2 : len(line)-2-len(s.Parent)]
 }
 
-// hotLine is what a worker knows of the line of a saga that it owns, if that may go through hot batches.
-type hotLine struct {
-	front string // state, flags, revision
-	head  string
-	size  int
+// front is how the line of a saga begins that a worker owns: flags, and revision.
+type front struct {
+	flags byte
+	rev   uint64
 }
 
 const frontLength = 8
+
+func (f front) String() string {
+	var b [frontLength]byte
+	return string(append48(append(b[:0], byte(broker.Owned), f.flags), f.rev))
+}
+
+// kept is the front after a transition that keeps.
+func (f front) kept() front { return front{flagKept, f.rev + 1} }
+
+func (f front) compare(other front) int {
+	return cmp.Or(cmp.Compare(f.flags, other.flags), cmp.Compare(f.rev, other.rev))
+}
+
+// hotLine is what a worker knows of the line of a saga that it owns, if that may go through hot batches.
+type hotLine struct {
+	front
+	head string
+	size int
+}
 
 // newHotLine gives what there is to know of a line; nothing, if the saga has to go through apply.lua: it has mail, a memo or an outcome, or a
 // part of its journal is not in the line.
 func newHotLine(line string) hotLine {
 	end := headEnd(line)
-	if end == 0 || line[1]&^flagKept != 0 || parseUint(line[chunksAt:ownerAt]) != 0 {
+	if end == 0 || broker.State(line[0]) != broker.Owned || line[1]&^flagKept != 0 || parseUint(line[chunksAt:ownerAt]) != 0 {
 		return hotLine{}
 	}
-	return hotLine{front: line[:frontLength], head: line[fixedLength:end], size: len(line)}
+	return hotLine{front{line[1], parse48(line[2:])}, line[fixedLength:end], len(line)}
 }
 
-// transition gives the op for t, and the line after it. It says false if t has to go through apply.lua.
-func (l hotLine) transition(token string, p *partition, t broker.Transition) (hotOp, hotLine, bool) {
-	if l.size == 0 || len(t.Consume) > 0 || len(t.Send) > 0 || t.Memo != nil || parse48(l.front[2:]) != t.Rev {
-		return hotOp{}, l, false
+// transition gives the op for t, and the line after it, or nil if t has to go through apply.lua.
+func (l hotLine) transition(token string, p *partition, t broker.Transition) (*op, hotLine) {
+	if l.size == 0 || len(t.Consume) > 0 || len(t.Send) > 0 || t.Memo != nil || l.rev != t.Rev {
+		return nil, l
 	}
-	h := hotOp{id: t.ID, before: l.front}
 	switch t.Next {
 	case broker.Keep:
-		size := entriesSize(t.Append)
-		h.kind, h.after = kindKeep, front(broker.Owned, flagKept, t.Rev+1)
-		h.value = string(appendEntries(make([]byte, 0, size), t.Append))
-		l.front, l.size = h.after, l.size+size
-		return h, l, l.size <= room
-	case broker.Finish:
-		h.kind, h.keep = kindFinish, t.Keep
-		b := make([]byte, 0, fixedLength+len(l.head)+len(t.Outcome))
-		b = appendFixed(b, fixed{state: broker.Finished, rev: t.Rev + 1, since: p.now(), last: token})
-		h.value = string(append(append(b, l.head...), t.Outcome...))
-		if node := l.head[nodeAt : nodeAt+nodeLength]; node != p.b.node && node != nobody {
-			h.node = node
+		before := l.front
+		l.front, l.size = before.kept(), l.size+entriesSize(t.Append)
+		if l.size > room {
+			return nil, l
 		}
-		return h, hotLine{}, true
+		o := ops.Get().(*op)
+		o.buf = appendEntries(o.buf[:0], t.Append)
+		o.token, o.hotOp = token, hotOp{kind: kindKeep, id: t.ID, before: before, value: o.buf}
+		return o, l
+	case broker.Finish:
+		o := ops.Get().(*op)
+		o.buf = appendFixed(o.buf[:0], fixed{state: broker.Finished, rev: t.Rev + 1, since: p.now(), last: token})
+		o.buf = append(append(o.buf, l.head...), t.Outcome...)
+		o.token, o.hotOp = token, hotOp{kind: kindFinish, id: t.ID, before: l.front, value: o.buf, keep: t.Keep}
+		if node := l.head[nodeAt : nodeAt+nodeLength]; node != p.b.node && node != nobody {
+			o.node = node
+		}
+		return o, hotLine{}
 	}
-	return h, l, false
-}
-
-func front(state broker.State, flags byte, rev uint64) string {
-	var b [frontLength]byte
-	return string(append48(append(b[:0], byte(state), flags), rev))
+	return nil, l
 }
 
 // hotBatch is what one run of commit.lua or enqueue.lua does: for one worker, or for none.
@@ -135,7 +164,7 @@ func (t *hotBatch) take(queue []*op) int {
 	clear(t.ids)
 	n, size := 0, 0
 	for i, o := range queue {
-		if n == maxOps || n > 0 && size+len(o.value)+len(o.record) > maxBytes {
+		if n == maxOps || n > 0 && size+o.size() > maxBytes {
 			break
 		}
 		if o.token != queue[0].token {
@@ -145,7 +174,7 @@ func (t *hotBatch) take(queue []*op) int {
 			continue
 		}
 		t.ids[o.id] = struct{}{}
-		size += len(o.value) + len(o.record)
+		size += o.size()
 		if i != n { // keep the order of the others
 			copy(queue[n+1:i+1], queue[n:i])
 			queue[n] = o
@@ -194,61 +223,84 @@ func (t *hotBatch) refuse(refused []any) {
 
 func (t *hotBatch) run() (any, error) {
 	clear(t.args)
-	t.args = t.args[:0]
 	token := t.order[0].token
 	if token == "" {
+		t.args = t.p.call(t.args[:0], enqueueScript)
 		t.gatherQueued()
-		return t.p.run(t.p.b.ctx, enqueueScript, t.args...)
+		return t.p.runCall(t.p.b.ctx, enqueueScript, t.args)
 	}
+	t.args = t.p.call(t.args[:0], commitScript)
 	t.gatherOwned(token)
-	return t.p.run(t.p.b.ctx, commitScript, t.args...)
+	return t.p.runCall(t.p.b.ctx, commitScript, t.args)
 }
 
 func (t *hotBatch) gatherQueued() {
 	slices.SortStableFunc(t.order, func(x, y *op) int { return strings.Compare(x.lane, y.lane) })
 	t.args = append(t.args, len(t.order), t.p.b.bell())
 	for _, o := range t.order {
-		t.args = append(t.args, &o.id, &o.value, o.record)
+		t.args = append(t.args, &o.id, &o.line, &o.record)
 	}
-	for i := 0; i < len(t.order); {
-		n := i + 1
-		for n < len(t.order) && t.order[n].lane == t.order[i].lane {
-			n++
-		}
-		t.args = append(t.args, &t.order[i].lane, n-i)
-		i = n
+	for group := range groups(t.order, func(x, y *op) bool { return x.lane == y.lane }) {
+		t.args = append(t.args, &group[0].lane, len(group))
 	}
 }
 
-// gatherOwned orders the ops as commit.lua wants them: starts, keeps, and finishes by how long they are kept.
+// gatherOwned orders the ops as commit.lua wants them: starts, keeps by how lines begin, and finishes by that and how long they are kept.
 func (t *hotBatch) gatherOwned(token string) {
-	slices.SortStableFunc(t.order, func(x, y *op) int {
-		if c := rank(x) - rank(y); c != 0 || x.kind != kindFinish {
-			return c
-		}
-		return int(x.keep.Milliseconds() - y.keep.Milliseconds())
-	})
+	slices.SortFunc(t.order, (*op).compare)
 	var count [3]int
 	for _, o := range t.order {
 		count[rank(o)]++
 	}
 	lines := count[0] + count[1]
 	t.tell(t.order[lines:])
-	t.args = append(t.args, token, count[0], count[1], count[2], 0, len(t.told))
+	t.args = append(t.args, token, count[0], 0, 0, len(t.told))
+	keeps, finishes := len(t.args)-3, len(t.args)-2
 	for _, o := range t.order[:count[0]] {
-		t.args = append(t.args, &o.id, &o.value, o.record)
+		t.args = append(t.args, &o.id, &o.line, &o.record)
 	}
-	for _, o := range t.order[count[0]:lines] {
-		t.args = append(t.args, &o.id, &o.before, &o.after, &o.value)
-	}
-	for _, o := range t.order[lines:] {
-		t.args = append(t.args, &o.id, &o.before, &o.value)
-	}
-	t.args[4] = t.groups(t.order[lines:])
+	t.args[keeps] = t.gather(t.order[count[0]:lines], func(o *op) any { return o.before.kept().String() })
+	t.args[finishes] = t.gather(t.order[lines:], func(o *op) any { return max(1, ceilMillis(o.keep)) })
 	for i := range t.told {
 		t.args = append(t.args, t.told[i].channel, t.told[i].text)
 	}
 }
+
+// gather appends ops by groups that are alike but for what is theirs alone: how many, how their lines begin, and what is more to say.
+func (t *hotBatch) gather(order []*op, more func(*op) any) (count int) {
+	for group := range groups(order, alike) {
+		count++
+		t.args = append(t.args, len(group), group[0].before.String(), more(group[0]))
+		for _, o := range group {
+			t.args = append(t.args, &o.id, &o.value)
+		}
+	}
+	return count
+}
+
+// groups gives what stands together in order and is the same.
+func groups(order []*op, same func(x, y *op) bool) iter.Seq[[]*op] {
+	return func(yield func([]*op) bool) {
+		for len(order) > 0 {
+			n := 1
+			for n < len(order) && same(order[0], order[n]) {
+				n++
+			}
+			if !yield(order[:n]) {
+				return
+			}
+			order = order[n:]
+		}
+	}
+}
+
+// compare orders the ops of a batch.
+func (o *op) compare(other *op) int {
+	return cmp.Or(rank(o)-rank(other), o.before.compare(other.before), cmp.Compare(o.keep, other.keep))
+}
+
+// alike tells whether two ops differ only in what is theirs alone.
+func alike(x, y *op) bool { return x.before == y.before && x.keep == y.keep }
 
 func rank(o *op) int {
 	switch o.kind {
@@ -258,19 +310,6 @@ func rank(o *op) int {
 		return 1
 	}
 	return 2
-}
-
-// groups appends how long finished sagas are kept, and how many each.
-func (t *hotBatch) groups(finished []*op) (groups int) {
-	for i := 0; i < len(finished); groups++ {
-		n := i + 1
-		for n < len(finished) && finished[n].keep == finished[i].keep {
-			n++
-		}
-		t.args = append(t.args, max(1, ceilMillis(finished[i].keep)), n-i)
-		i = n
-	}
-	return groups
 }
 
 // tell gathers news for the nodes that started the sagas.

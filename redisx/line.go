@@ -239,7 +239,7 @@ func parseEntries(journal []broker.Entry, chunk string) ([]broker.Entry, error) 
 }
 
 // appendResult writes that a saga has finished, for the node that started it. See Broker.news.
-func appendResult(b []byte, id, result string) []byte {
+func appendResult(b []byte, id string, result []byte) []byte {
 	b = append(b, 'R')
 	b = appendText(b, id)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(result)))

@@ -11,11 +11,12 @@ import (
 
 // op is an operation on a saga, which goes with a batch. It keeps copies of what the caller passed.
 type op struct {
-	buf   []byte // for apply.lua
-	refs  []ref
-	hotOp        // for the scripts of hot batches
-	token string // of a seat, or nothing
-	done  chan struct{}
+	buf        []byte // for apply.lua
+	refs       []ref
+	hotOp             // for the scripts of hot batches
+	token      string // of a seat, or nothing
+	done       chan struct{}
+	submission // that is told instead of done, if there is one
 
 	code    byte // what the script says of it; 0: the usual
 	details any
@@ -71,7 +72,7 @@ func newOp(kind byte, id, token string) *op {
 
 // release gives o back. Nobody else may know it.
 func (o *op) release() {
-	o.token, o.hotOp, o.code, o.details, o.err = "", hotOp{}, 0, nil, nil
+	o.token, o.hotOp, o.submission, o.code, o.details, o.err = "", hotOp{}, submission{}, 0, nil, nil
 	clear(o.refs)
 	if cap(o.buf) <= maxReused {
 		ops.Put(o)

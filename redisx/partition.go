@@ -64,9 +64,8 @@ func (p *partition) now() uint64 {
 	return uint64(time.Now().UnixMilli() + p.ahead.Load())
 }
 
-// write sends h with the next hot batch, and tells whether it has to go through apply.lua instead.
-func (p *partition) write(ctx context.Context, token string, h hotOp) (cold bool, err error) {
-	o := newHot(token, h)
+// write sends o with the next hot batch, and tells whether it has to go through apply.lua instead.
+func (p *partition) write(ctx context.Context, o *op) (cold bool, err error) {
 	if err := p.do(ctx, p.hot, o); err != nil {
 		return false, err
 	}

@@ -67,12 +67,32 @@ func (p *partition) run(ctx context.Context, script *redis.Script, args ...any) 
 }
 
 func (p *partition) insist(ctx context.Context, script *redis.Script, args []any, confirm bool) (any, error) {
+	return p.insistOn(ctx, script, append(p.call(make([]any, 0, callLength+len(args)), script), args...), confirm)
+}
+
+// callLength is how many words a call of a script has before its arguments.
+const callLength = 4
+
+// call appends the words with which a script is called, before its arguments.
+func (p *partition) call(words []any, script *redis.Script) []any {
+	return append(words, "evalsha", script.Hash(), "1", p.keys[0])
+}
+
+// runCall is run for what call began. The client may keep args as long as it runs.
+func (p *partition) runCall(ctx context.Context, script *redis.Script, words []any) (any, error) {
+	return p.insistOn(ctx, script, words, p.b.opts.Durability.lasting(script))
+}
+
+func (p *partition) insistOn(ctx context.Context, script *redis.Script, words []any, confirm bool) (any, error) {
 	var reply any
 	err := p.b.persist(ctx, func() (err error) {
 		if confirm {
-			reply, err = p.confirmed(ctx, script, args)
-		} else {
-			reply, err = script.Run(ctx, p.b.client, p.keys, args...).Result()
+			reply, err = p.confirmed(ctx, script, words[callLength:])
+			return err
+		}
+		reply, err = p.eval(ctx, words)
+		if err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
+			reply, err = script.Eval(ctx, p.b.client, p.keys, words[callLength:]...).Result()
 		}
 		return err
 	})
@@ -80,6 +100,12 @@ func (p *partition) insist(ctx context.Context, script *redis.Script, args []any
 		return nil, broker.ErrFenced
 	}
 	return reply, err
+}
+
+func (p *partition) eval(ctx context.Context, words []any) (any, error) {
+	cmd := redis.NewCmd(ctx, words...)
+	_ = p.b.client.Process(ctx, cmd)
+	return cmd.Result()
 }
 
 // list is run for scripts that answer a list of at least n values.

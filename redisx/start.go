@@ -3,7 +3,6 @@ package redisx
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/skald-go/skald/broker"
 )
@@ -58,7 +57,7 @@ func (b *Broker) startQueued(ctx context.Context, s broker.Start) (broker.Starte
 	b.watches.expect(s.ID)
 	p := b.partition(s.ID)
 	if line, lane := p.startLine(s, ""); line != "" && b.opts.Backlog == 0 {
-		cold, err := p.write(ctx, "", hotOp{kind: kindStart, id: s.ID, value: line, record: slices.Clone(s.Record), lane: lane})
+		cold, err := p.write(ctx, newHotStart("", s.ID, line, lane, s.Record))
 		if err != nil || !cold {
 			return broker.Started{State: broker.Ready}, err
 		}
@@ -83,20 +82,28 @@ func (b *Broker) startQueued(ctx context.Context, s broker.Start) (broker.Starte
 func (b *Broker) startOwned(ctx context.Context, s broker.Start, by *seat) (broker.Started, error) {
 	token, _ := by.name()
 	p, w := by.p, by.w
+	line, _ := p.startLine(s, token)
+	if line == "" {
+		w.begin(p, s.ID, string(appendHead(nil, s, b.node)))
+		return b.startCold(ctx, s, by, token)
+	}
+	w.begin(p, s.ID, line[fixedLength:])
+	cold, err := p.write(ctx, newHotStart(token, s.ID, line, "", s.Record))
+	switch {
+	case cold, errors.Is(err, broker.ErrFenced): // a start by the dead is queued
+		return b.startCold(ctx, s, by, token)
+	case err != nil:
+		by.abandon(s.ID)
+		return broker.Started{}, err
+	}
+	return by.started(token, s.ID, hotLine{front{rev: 1}, line[fixedLength:], len(line)}, nil)
+}
+
+// startCold is startOwned through apply.lua.
+func (b *Broker) startCold(ctx context.Context, s broker.Start, by *seat, token string) (broker.Started, error) {
+	p := by.p
 	o := newOp(kindStart, s.ID, token)
 	o.saga(s, b.node)
-	w.begin(p, s.ID, string(o.buf[opHeader+2:len(o.buf)-4-len(s.Record)]))
-	if line, _ := p.startLine(s, token); line != "" {
-		cold, err := p.write(ctx, token, hotOp{kind: kindStart, id: s.ID, value: line, record: slices.Clone(s.Record)})
-		switch {
-		case err == nil && !cold:
-			o.release()
-			return by.started(token, s.ID, newHotLine(line), nil)
-		case err != nil && !errors.Is(err, broker.ErrFenced): // a start by the dead is queued
-			by.abandon(s.ID)
-			return broker.Started{}, err
-		}
-	}
 	if err := p.do(ctx, p.cold, o); err != nil {
 		by.abandon(s.ID)
 		return broker.Started{}, err

@@ -17,6 +17,8 @@ type writer struct {
 	queue   []*op
 	wake    chan struct{}
 	started bool
+	writing int  // goroutines
+	closed  bool // nobody sends any more
 }
 
 // sender sends one batch after the other, and keeps its memory for the next. It sets what became of each op.
@@ -55,16 +57,21 @@ func (o *op) await(ctx context.Context, b *Broker) error {
 	}
 }
 
+// submit has o sent with the next batch. Whoever waits for it, or submitted it, is told what became of it, whatever happens.
 func (w *writer) submit(o *op) {
 	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		o.err = broker.ErrClosed
+		o.tell()
+		return
+	}
 	w.queue = append(w.queue, o)
 	first := !w.started
 	w.started = true
 	w.mu.Unlock()
 	if first {
-		for range flights {
-			w.b.spawn(w.write)
-		}
+		w.start()
 	}
 	select {
 	case w.wake <- struct{}{}:
@@ -72,8 +79,37 @@ func (w *writer) submit(o *op) {
 	}
 }
 
+// start makes the goroutines that send.
+func (w *writer) start() {
+	w.writing = flights
+	for range flights {
+		if !w.b.spawn(w.write) {
+			w.end()
+		}
+	}
+}
+
+// end notes that a goroutine that sends has ended. With the last, what is left fails.
+func (w *writer) end() {
+	w.mu.Lock()
+	w.writing--
+	if w.writing > 0 {
+		w.mu.Unlock()
+		return
+	}
+	w.closed = true
+	left := w.queue
+	w.queue = nil
+	w.mu.Unlock()
+	for _, o := range left {
+		o.err = broker.ErrClosed
+		o.tell()
+	}
+}
+
 // write sends batches until the broker is closed.
 func (w *writer) write() {
+	defer w.end()
 	sender := w.make()
 	var batch []*op
 	for {
@@ -90,7 +126,7 @@ func (w *writer) write() {
 			sender.send(batch)
 			for i, o := range batch {
 				batch[i] = nil
-				o.done <- struct{}{}
+				o.tell()
 			}
 		}
 	}

@@ -34,7 +34,10 @@ type worker struct {
 // Start implements broker.Broker.
 func (r *Recorder) Start(ctx context.Context, s broker.Start) (broker.Started, error) {
 	op := Op{Method: "start", ID: s.ID}
-	if by, ok := s.By.(*worker); ok {
+	switch by := s.By.(type) {
+	case *worker:
+		op.Worker, s.By = by.name, by.Worker
+	case submitter:
 		op.Worker, s.By = by.name, by.Worker
 	}
 	n := r.log.call(op)
@@ -58,7 +61,11 @@ func (r *Recorder) Join(ctx context.Context, m broker.Member) (broker.Worker, er
 	if err != nil {
 		return nil, err
 	}
-	return &worker{Worker: w, log: r.log, name: fmt.Sprintf("%s/%d", r.process, r.joins.Add(1)), joined: at}, nil
+	own := &worker{Worker: w, log: r.log, name: fmt.Sprintf("%s/%d", r.process, r.joins.Add(1)), joined: at}
+	if inner, ok := w.(broker.Submitter); ok {
+		return submitter{own, inner}, nil
+	}
+	return own, nil
 }
 
 // Receive implements broker.Worker. A saga that it hands out may be the worker's since that joined.
@@ -78,6 +85,31 @@ func (w *worker) Commit(ctx context.Context, t broker.Transition) (broker.Ack, e
 	ack, err := w.Worker.Commit(ctx, t)
 	w.log.back(n, Reply{Err: text(err), Rev: ack.Rev, Owned: ack.Owned})
 	return ack, err
+}
+
+// submitter is the worker of a broker whose workers are submitters.
+type submitter struct {
+	*worker
+	inner broker.Submitter
+}
+
+// Submit implements broker.Submitter.
+func (w submitter) Submit(t broker.Transition, to broker.Submission) {
+	n := w.log.call(Op{Method: "commit", ID: t.ID, Worker: w.name, Rev: t.Rev, Next: uint8(t.Next)})
+	w.inner.Submit(t, submission{to, w.log, n})
+}
+
+// submission writes the answer down before it tells.
+type submission struct {
+	broker.Submission
+	log  *Log
+	call uint64
+}
+
+// Answered implements broker.Submission.
+func (s submission) Answered(ack broker.Ack, err error) {
+	s.log.back(s.call, Reply{Err: text(err), Rev: ack.Rev, Owned: ack.Owned})
+	s.Submission.Answered(ack, err)
 }
 
 func text(err error) string {

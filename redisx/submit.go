@@ -1,0 +1,60 @@
+package redisx
+
+import (
+	"github.com/skald-go/skald/broker"
+)
+
+var _ broker.Submitter = (*worker)(nil)
+
+// submission is a transition under way for which no goroutine waits.
+type submission struct {
+	seat  *seat
+	t     broker.Transition
+	after hotLine
+	to    broker.Submission
+}
+
+// Submit implements broker.Submitter. What goes with a hot batch, as nearly all does, is answered by the goroutine that sent it;
+// everything else has a goroutine of its own.
+func (w *worker) Submit(t broker.Transition, to broker.Submission) {
+	if w.usable(w.b.ctx) == nil && checkTransition(t) == nil {
+		s := w.seat(t.ID)
+		token, taken := s.name()
+		if o, after := w.line(t.ID).transition(token, s.p, t); o != nil && taken {
+			o.submission = submission{s, t, after, to}
+			s.p.hot.submit(o)
+			return
+		}
+	}
+	w.commitApart(t, to)
+}
+
+// commitApart is Submit on a goroutine of the broker.
+func (w *worker) commitApart(t broker.Transition, to broker.Submission) {
+	if !w.b.spawn(func() { to.Answered(w.Commit(w.b.ctx, t)) }) {
+		to.Answered(broker.Ack{}, failedCommit(t, broker.ErrClosed))
+	}
+}
+
+// tell answers whoever waits for an op, or submitted it.
+func (o *op) tell() {
+	if o.to == nil {
+		o.done <- struct{}{}
+		return
+	}
+	x, token, cold, err := o.submission, o.token, o.code == saysCold, o.err
+	o.release()
+	if cold {
+		x.seat.w.wrote(x.t.ID, x.t.Rev, hotLine{})
+		x.seat.w.commitApart(x.t, x.to)
+		return
+	}
+	if err != nil {
+		err = x.seat.p.b.passing(x.seat.p.b.ctx, err)
+	}
+	ack, err := x.seat.wrote(token, x.t, x.after, err)
+	if err != nil {
+		err = failedCommit(x.t, err)
+	}
+	x.to.Answered(ack, err)
+}
