@@ -304,7 +304,7 @@ func (c *cluster) faults() []fault {
 			defer c.mu.Unlock()
 			master, replica, err := c.pair(ctx, dice)
 			if err == nil {
-				err = do(ctx, dice, master, replica)
+				err = errors.Join(do(ctx, dice, master, replica), c.agreed(ctx, dice))
 			}
 			return err
 		}}
@@ -318,12 +318,8 @@ func (c *cluster) faults() []fault {
 			})
 		}),
 		locked("kill -9 of a cluster's master", func(ctx context.Context, dice *rand.Rand, master, replica *redisserver.Server) error {
-			key := c.key(dice)
 			master.Kill()
 			err := passing(ctx, func(ctx context.Context) error { return promoted(ctx, replica) })
-			if err == nil {
-				_, err = c.nodes.SlotOf(ctx, key)
-			}
 			return errors.Join(err, master.Restart(ctx))
 		}),
 		fault{"migration of a slot", func(ctx context.Context, dice *rand.Rand) error {
@@ -332,6 +328,17 @@ func (c *cluster) faults() []fault {
 			return c.migrate(ctx, dice)
 		}},
 	)
+}
+
+// agreed waits until all nodes know who has what.
+func (c *cluster) agreed(ctx context.Context, dice *rand.Rand) error {
+	return passing(ctx, func(ctx context.Context) error {
+		slot, err := c.nodes.SlotOf(ctx, c.key(dice))
+		if err == nil {
+			_, err = c.nodes.Agreed(ctx, slot)
+		}
+		return err
+	})
 }
 
 // pair gives a master that serves sagas, and a replica that follows it.

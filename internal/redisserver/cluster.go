@@ -270,9 +270,48 @@ func (c *Cluster) Failover(ctx context.Context, replica *Server) error {
 	return nil
 }
 
-// MigrateSlot moves a slot with all its keys to another master, while clients use them.
+// Agreed returns the node that serves a slot, when all nodes that run name the same. A slot that moves while they do not, and while one of
+// them is promoted, may end with nobody, or lose its keys.
+func (c *Cluster) Agreed(ctx context.Context, slot int) (owner *Server, err error) {
+	err = until(ctx, nil, func() (err error) {
+		if owner, err = c.ownerOf(ctx, slot); err != nil {
+			return err
+		}
+		for _, node := range c.Nodes {
+			if !node.Running() {
+				continue
+			}
+			named, err := c.namedBy(ctx, node, slot)
+			if err == nil && named != owner.Addr {
+				err = fmt.Errorf("redisserver: %s says that %q serves slot %d, others that %s does", node.Addr, named, slot, owner.Addr)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return owner, err
+}
+
+// namedBy is the address of who serves a slot, as one node has it.
+func (c *Cluster) namedBy(ctx context.Context, node *Server, slot int) (addr string, err error) {
+	err = node.with(func(client *redis.Client) error {
+		slots, err := client.ClusterSlots(ctx).Result()
+		for _, r := range slots {
+			if r.Start <= slot && slot <= r.End && len(r.Nodes) > 0 {
+				addr = r.Nodes[0].Addr
+			}
+		}
+		return err
+	})
+	return addr, err
+}
+
+// MigrateSlot moves a slot with all its keys to another master, while clients use them. It begins when all nodes know who has the slot, and
+// returns when all know who has it then.
 func (c *Cluster) MigrateSlot(ctx context.Context, slot int, to *Server) error {
-	from, err := c.ownerOf(ctx, slot)
+	from, err := c.Agreed(ctx, slot)
 	if err != nil {
 		return err
 	}
@@ -282,7 +321,8 @@ func (c *Cluster) MigrateSlot(ctx context.Context, slot int, to *Server) error {
 	if err := c.migrate(ctx, slot, from, to); err != nil {
 		return fmt.Errorf("redisserver: move slot %d from %s to %s: %w", slot, from.Addr, to.Addr, err)
 	}
-	return nil
+	_, err = c.Agreed(ctx, slot)
+	return err
 }
 
 func (c *Cluster) migrate(ctx context.Context, slot int, from, to *Server) error {
