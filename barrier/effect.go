@@ -16,6 +16,7 @@ const (
 	stateDone    = "done"    // the action happened; the row has its result
 	stateRefused = "refused" // the action did not happen; the row has the reason
 	stateUndone  = "undone"  // the action happened and was undone; the row has the undo's result
+	stateAgain   = "again"   // it was undone a second time, after the first undo had answered Proceed; the row has the second one's result
 	stateVoid    = "void"    // the undo came first: the action never happens
 )
 
@@ -77,19 +78,35 @@ func (e effect) claim(ctx context.Context) (mine bool, err error) {
 	}
 	const rounds = 3 // each sees what the one before could not; a second one is rare
 	for range rounds {
-		n, err := e.exec(ctx, "UPDATE "+e.table+" SET state = $1, result = NULL, at = $2 WHERE effect = $3 AND state = $4",
-			stateUndone, now(), e.key, stateDone)
+		n, err := e.exec(ctx, "UPDATE "+e.table+" SET state = $1, result = NULL, at = $2 WHERE effect = $3 AND state IN ($4, $5)",
+			e.undone(), now(), e.key, stateDone, e.open())
 		if err != nil || n == 1 {
 			return n == 1, err
 		}
 		if void, err := e.insert(ctx, stateVoid, nil); err != nil || void {
 			return false, err
 		}
-		if state, _, err := e.read(ctx); err != nil || state != stateDone {
+		if state, _, err := e.read(ctx); err != nil || state != stateDone && state != e.open() {
 			return false, err
 		}
 	}
 	return false, errBusy
+}
+
+// undone is the state that this undo leads to.
+func (e effect) undone() string {
+	if e.again {
+		return stateAgain
+	}
+	return stateUndone
+}
+
+// open is the state, beside done, in which there is something for this undo to undo.
+func (e effect) open() string {
+	if e.again {
+		return stateUndone
+	}
+	return stateDone
 }
 
 // settle gives what was recorded before.
@@ -98,7 +115,7 @@ func (e effect) settle(ctx context.Context, w work) error {
 	switch {
 	case err != nil:
 		return e.failed("read what is recorded", err)
-	case e.undo && state == stateUndone, !e.undo && state == stateDone:
+	case e.undo && state == e.undone(), !e.undo && state == stateDone:
 		if err := w.recall(result); err != nil {
 			return e.failed("decode the recorded result", err)
 		}

@@ -103,7 +103,10 @@ func (r Redis) run(ctx context.Context, s Script, keys []string, args []any) (an
 		return nil, err
 	}
 	operation := "do"
-	if e.undo {
+	switch {
+	case e.again:
+		operation = "again"
+	case e.undo:
 		operation = "undo"
 	}
 	ttl := r.TTL

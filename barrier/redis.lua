@@ -1,10 +1,11 @@
 -- This follows "local effect = function(KEYS, ARGV, redis, refuse) … end".
--- KEYS[1] has the record of the effect, the others are the effect's own. ARGV: "do" or "undo", TTL of the record in ms; the others are the effect's own.
+-- KEYS[1] has the record of the effect, the others are the effect's own. ARGV: "do", "undo" or "again", TTL of the record in ms; the others are the effect's own.
 -- The reply is {kind, …}: 0 with the result, 1 with the code and the text of a refusal, 2 for an action that comes after its undo, 3 with the text
 -- of what broke off.
 local record, operation, ttl = KEYS[1], ARGV[1], ARGV[2]
 
--- The record is a letter and what belongs to it: d result, r refusal, u undo's result, v, b text.
+-- The record is a letter and what belongs to it: d result, r refusal, u undo's result, a that of the undo after one that
+-- answered Proceed, v nothing, b text.
 local function keep(state, value)
 	redis.call('SET', record, state .. cmsgpack.pack(value), 'PX', ttl)
 end
@@ -30,6 +31,7 @@ local function refuse(code, text)
 	error({refused = {tostring(code), tostring(text or '')}}, 0)
 end
 
+local target = ({['do'] = 'd', undo = 'u', again = 'a'})[operation]
 local was = redis.call('GET', record)
 if was then
 	local state, value = was:sub(1, 1), cmsgpack.unpack(was:sub(2))
@@ -39,9 +41,9 @@ if was then
 		if state == 'r' then return {1, value[1], value[2]} end
 		return {2}
 	end
-	if state == 'u' then return {0, value} end
-	if state ~= 'd' then return {0, false} end
-elseif operation == 'undo' then
+	if state == target then return {0, value} end
+	if state ~= 'd' and not (state == 'u' and operation == 'again') then return {0, false} end
+elseif operation ~= 'do' then
 	keep('v', false)
 	return {0, false}
 end
@@ -52,7 +54,7 @@ local ok, result = pcall(effect, its_keys, its_args, its_redis, refuse)
 if result == nil then result = false end
 local problem = not ok and (result or 'an error without a reason') or type(result) == 'table' and result.err and result
 if not problem then
-	keep(operation == 'do' and 'd' or 'u', result)
+	keep(target, result)
 	return {0, result}
 end
 local refused = type(problem) == 'table' and problem.refused

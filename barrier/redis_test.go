@@ -103,6 +103,34 @@ func TestRedisRepeatGetsTheFirstResult(t *testing.T) {
 	assert.Equal(t, 100, b.balance())
 }
 
+// An undo after one that answered Proceed takes back what that one left, once.
+func TestRedisSecondUndo(t *testing.T) {
+	b := open(t)
+	again := func(path string) {
+		ctx := step.WithInfo(t.Context(), step.Info{Namespace: "test", Saga: "s-1", Path: path, Undo: true, Again: true})
+		if err := b.Do(ctx, giveBack, []string{"anna"}, 5).Err(); !errors.Is(err, redis.Nil) {
+			require.NoError(t, err)
+		}
+	}
+	_, err := b.do("charge")
+	require.NoError(t, err)
+	for range 2 {
+		require.NoError(t, b.undo("charge"))
+	}
+	for range 2 {
+		again("charge")
+		require.NoError(t, b.undo("charge"), "a late repeat of the first")
+		require.Equal(t, 105, b.balance())
+	}
+	_, err = b.do("ship")
+	require.NoError(t, err)
+	again("ship")
+	require.Equal(t, 80, b.balance(), "the first one had no barrier")
+	require.NoError(t, b.undo("wrap"))
+	again("wrap")
+	require.Equal(t, 80, b.balance(), "nothing ever happened")
+}
+
 func TestRedisRefusalIsRepeated(t *testing.T) {
 	b := open(t)
 	require.NoError(t, b.client.Set(t.Context(), "anna", 10, 0).Err())

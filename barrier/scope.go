@@ -30,8 +30,9 @@ func Errors() errcodec.Entry {
 
 // scope is what a step and its undo share: which effect it is.
 type scope struct {
-	key  string
-	undo bool
+	key   string
+	undo  bool
+	again bool // the undo comes after one that answered Proceed, and is no repeat of that one
 }
 
 // scopeOf finds the effect of the step that ctx belongs to. The separators of paths stand in no name, so that no two effects share a key.
@@ -47,15 +48,19 @@ func scopeOf(ctx context.Context, name string) (scope, error) {
 		}
 		key += "~" + name
 	}
-	return scope{key: key, undo: info.Undo}, nil
+	return scope{key: key, undo: info.Undo, again: info.Undo && info.Again}, nil
 }
 
 // String is the key with its operation, for messages.
 func (s scope) String() string {
-	if s.undo {
+	switch {
+	case s.again:
+		return fmt.Sprintf("second undo of %q", s.key)
+	case s.undo:
 		return fmt.Sprintf("undo of %q", s.key)
+	default:
+		return fmt.Sprintf("%q", s.key)
 	}
-	return fmt.Sprintf("%q", s.key)
 }
 
 // refuses says that an action's error is a refusal: by its mark, or else because it is one of those that are declared to be.

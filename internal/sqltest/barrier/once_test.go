@@ -134,6 +134,37 @@ func TestAnUndoHappensOnce(t *testing.T) {
 	})
 }
 
+// An undo after one that answered Proceed takes back what that one left, once.
+func TestASecondUndo(t *testing.T) {
+	sqltest.Each(t, func(t *testing.T, k sqltest.Kind) {
+		b := open(t, k)
+		again := func(path string) {
+			ctx := step.WithInfo(t.Context(), step.Info{Namespace: "test", Saga: "s-1", Path: path, Undo: true, Again: true})
+			require.NoError(t, guard.ExecTx(ctx, b, func(tx *sql.Tx) error {
+				_, err := tx.ExecContext(ctx, `UPDATE account SET balance = balance + 5`)
+				return err
+			}))
+		}
+		_, err := b.do("charge")
+		require.NoError(t, err)
+		for range 2 {
+			require.NoError(t, b.undo("charge"))
+		}
+		for range 2 {
+			again("charge")
+			require.NoError(t, b.undo("charge"), "a late repeat of the first")
+			require.EqualValues(t, 105, b.balance())
+		}
+		_, err = b.do("ship")
+		require.NoError(t, err)
+		again("ship")
+		require.EqualValues(t, 80, b.balance(), "the first one had no barrier")
+		require.NoError(t, b.undo("wrap"))
+		again("wrap")
+		require.EqualValues(t, 80, b.balance(), "nothing ever happened")
+	})
+}
+
 func TestAnUndoHasAResultToo(t *testing.T) {
 	sqltest.Each(t, func(t *testing.T, k sqltest.Kind) {
 		b := open(t, k)
