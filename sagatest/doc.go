@@ -53,4 +53,10 @@
 //
 //	var rec sagatest.Recorder
 //	engine := flow.NewEngine(broker, flow.Options{Interceptors: []flow.Interceptor{rec.Intercept}})
+//
+// # Production in a test
+//
+// Replay lets a saga that was exported from production (skald export --payloads, flow.Export) go on with the present code: a dead letter is relayed,
+// and what waited goes on at its time. Golden keeps the durable names of a saga in a file. Compatible says whether the sagas of a definition that
+// was deployed can go on with the present one. The files of both are written when SKALD_UPDATE is 1 in the environment.
 package sagatest
