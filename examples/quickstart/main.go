@@ -36,7 +36,7 @@ func charge(_ context.Context, o Order) (string, error) {
 
 var Buy = flow.New[Order]("buy").
 	Then(step.Do("reserve", reserve).Compensate(release)).
-	Then(step.New("charge", charge).Refuses(ErrDeclined))
+	Then(step.New("charge", charge).Refuses(ErrDeclined).Pivot())
 
 func main() {
 	engine := flow.NewEngine(inmem.New(), flow.Options{Errors: errcodec.New(errcodec.Sentinel("bank.declined", ErrDeclined))})
