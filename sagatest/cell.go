@@ -3,7 +3,6 @@ package sagatest
 import (
 	"fmt"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -38,10 +37,10 @@ func (c *cell) name() string {
 // result is what became of a cell.
 type result struct {
 	final    Final
-	failed   error       // the saga has not come to an end
-	missed   []injection // that did not happen
-	late     []Call      // that began after the end
-	waits    []node      // that the saga came to
+	failed   error                  // the saga has not come to an end
+	missed   []injection            // that did not happen
+	late     []Call                 // that began after the end
+	waits    map[node]time.Duration // that the saga came to, and after which time
 	refusals []string
 	swallow  []string
 	abandon  []string
@@ -57,6 +56,7 @@ type problem struct {
 	kind kindOfProblem
 	path string // of the step that it is about, if it is about one
 	text string
+	what string // if it is about the world: what is wrong with it
 }
 
 type kindOfProblem string
@@ -141,10 +141,7 @@ func (s *stage) end(r *result, end ending) {
 			r.missed = append(r.missed, i)
 		}
 	}
-	for n := range s.seen {
-		r.waits = append(r.waits, n)
-	}
-	slices.SortFunc(r.waits, func(a, b node) int { return strings.Compare(a.path, b.path) })
+	r.waits = s.seen
 	r.refusals, r.swallow, r.abandon = s.refusals, s.swallowed, s.abandoned
 	if s.play.snapshot != nil {
 		r.world = s.play.snapshot()
@@ -178,4 +175,10 @@ func leaked() string {
 }
 
 // undos lists what was undone, in order.
-func (r *result) undos() []string { return paths(r.final.Calls, true) }
+func (r *result) undos() []string {
+	list := []string{}
+	for _, n := range r.undone() {
+		list = append(list, n.path)
+	}
+	return list
+}

@@ -100,7 +100,7 @@ func (x *explorer) wrongWorld(c *cell) (Mistake, bool) {
 	if k < 0 {
 		return Mistake{}, false
 	}
-	what := c.result.broken[k].text
+	what := c.result.broken[k].what
 	path := c.node.path
 	if culprit, ok := x.culprit(c); ok {
 		return x.badUndo(culprit, what), true
@@ -110,7 +110,7 @@ func (x *explorer) wrongWorld(c *cell) (Mistake, bool) {
 	case NoFault:
 		return Mistake{"", "even without a fault: " + what}, true
 	case UndoLosesReply, UndoRunsTwice, UndoDiesBefore:
-		return mistake("the undo of %s is not idempotent: after its second run %s")
+		return mistake("the undo of %s is not idempotent: after its second run: %s")
 	case RunsTwice, DiesBefore:
 		return mistake("step %s is not idempotent: it had its effect twice: %s")
 	case RunsTwiceUndone:
@@ -143,6 +143,8 @@ func (x *explorer) firstOverwriting(path string) string {
 func (x *explorer) lostReply(path, what string) Mistake {
 	spec := x.outline.step(path)
 	switch {
+	case spec.ReadOnly:
+		return Mistake{path, fmt.Sprintf("step %s says that it is ReadOnly, and has an effect: %s", path, what)}
 	case spec.Undo == nil:
 		return Mistake{path, fmt.Sprintf("a lost reply leaves the effect of %s: it has no compensation: %s", path, what)}
 	case spec.Retry.Attempts > 1 && x.breaksWorld(path, RunsTwice):
@@ -155,7 +157,11 @@ func (x *explorer) lostReply(path, what string) Mistake {
 func (x *explorer) assumedEffect(c *cell, what string) Mistake {
 	path := c.node.path
 	for _, call := range c.result.final.Calls {
-		if call.Path == path && !call.Undo && len(call.Ran) > 0 && call.Fault != "" && c.fault != TimesOut {
+		switch {
+		case under(inside(call.Saga, sagaID), call.Path) != path || call.Undo || len(call.Ran) == 0:
+		case c.fault == TimesOut && call.Ran[0] == nil:
+			return x.lostReply(path, what)
+		case c.fault == ParticipantFails:
 			return Mistake{path, fmt.Sprintf("step %s leaves a part of its effect when it fails: %s", path, what)}
 		}
 	}
@@ -202,6 +208,8 @@ func (r *result) ranBefore() (nodes []node) {
 func (x *explorer) badUndo(path, what string) Mistake {
 	spec := x.outline.step(path)
 	switch {
+	case spec != nil && spec.ReadOnly:
+		return Mistake{path, fmt.Sprintf("step %s says that it is ReadOnly, and has an effect: %s", path, what)}
 	case spec == nil || spec.Undo == nil:
 		return Mistake{path, fmt.Sprintf("step %s has no compensation: %s: %s", path, what, advice[kept])}
 	case x.breaksWorld(path, FailsBefore):

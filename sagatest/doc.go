@@ -24,7 +24,7 @@
 //
 //	undo charge, undo-runs-twice: undone (…); undone: charge, reserve
 //	    invariant: money: 142, was 100
-//	    mistake: the undo of charge is not idempotent: after its second run money: 142, was 100
+//	    mistake: the undo of charge is not idempotent: after its second run: money: 142, was 100
 //	    again: go test -run '^TestOrder$/^charge$/^undo-runs-twice$'
 //
 // World lists what can be said besides: signals, what others do meanwhile, participants that fail, outcomes that are expected, pairs of faults.

@@ -27,18 +27,18 @@ func (s *stage) examine(r *result) (broken []problem) {
 func (s *stage) examineAnswers(r *result) (broken []problem) {
 	for _, c := range r.final.Calls {
 		if c.Fault == TimesOut && len(c.Ran) > 0 && classOf(c.Ran[0]) == plan.Refused && isOneOf(c.Ran[0], ended) {
-			broken = append(broken, problem{falseNo, s.pathOf(c), fmt.Sprintf("step %s marks the end of its context as a refusal: %v", c.Path, c.Ran[0])})
+			broken = append(broken, problem{kind: falseNo, path: s.pathOf(c), text: fmt.Sprintf("step %s marks the end of its context as a refusal: %v", c.Path, c.Ran[0])})
 		}
 	}
 	for _, path := range r.swallow {
-		broken = append(broken, problem{swallowed, path, fmt.Sprintf("step %s is done, although its participant failed", path)})
+		broken = append(broken, problem{kind: swallowed, path: path, text: fmt.Sprintf("step %s is done, although its participant failed", path)})
 	}
 	for _, text := range r.refusals {
 		path, changes, _ := strings.Cut(text, ": ")
-		broken = append(broken, problem{falseNo, path, fmt.Sprintf("step %s refused after it had changed something: %s", path, changes)})
+		broken = append(broken, problem{kind: falseNo, path: path, text: fmt.Sprintf("step %s refused after it had changed something: %s", path, changes)})
 	}
 	for _, path := range r.abandon {
-		broken = append(broken, problem{ignoresCtx, path, fmt.Sprintf("an attempt of %s did not return after its context had ended", path)})
+		broken = append(broken, problem{kind: ignoresCtx, path: path, text: fmt.Sprintf("an attempt of %s did not return after its context had ended", path)})
 	}
 	return broken
 }
@@ -108,7 +108,7 @@ func (h *history) addUndo(k int, c Call) {
 // examineUndos looks whether just that is undone which is to be undone.
 func (s *stage) examineUndos(r *result) (broken []problem) {
 	tell := func(path, format string, args ...any) {
-		broken = append(broken, problem{notUndone, path, fmt.Sprintf(format, args...)})
+		broken = append(broken, problem{kind: notUndone, path: path, text: fmt.Sprintf(format, args...)})
 	}
 	for _, h := range s.histories(r.final.Calls) {
 		spec := s.outline.step(h.path)
@@ -132,12 +132,12 @@ func (s *stage) examineOrder(r *result) (broken []problem) {
 	if r.final.Relayed { // the others were undone while the dead letter waited
 		return nil
 	}
-	list := s.histories(r.final.Calls)
+	list := slices.DeleteFunc(s.histories(r.final.Calls), func(h *history) bool { return s.outline.raced(h.path) })
 	for _, a := range list {
 		for _, b := range list {
 			inOrder := a.last < b.first && !s.outline.sideBySide(a.path, b.path) && a.undos > 0 && b.undone
 			if inOrder && a.undoFrom < b.undoneAt {
-				broken = append(broken, problem{outOfOrder, a.path, fmt.Sprintf("%s was undone before %s, which ran after it", a.path, b.path)})
+				broken = append(broken, problem{kind: outOfOrder, path: a.path, text: fmt.Sprintf("%s was undone before %s, which ran after it", a.path, b.path)})
 			}
 		}
 	}
@@ -147,19 +147,19 @@ func (s *stage) examineOrder(r *result) (broken []problem) {
 // examineEnd looks at the outcome itself, and at what comes after it.
 func (s *stage) examineEnd(r *result) (broken []problem) {
 	for _, c := range r.late {
-		broken = append(broken, problem{afterEnd, s.pathOf(c), fmt.Sprintf("%s ran after the saga had ended", c.Name())})
+		broken = append(broken, problem{kind: afterEnd, path: s.pathOf(c), text: fmt.Sprintf("%s ran after the saga had ended", c.Name())})
 	}
 	for _, i := range r.missed {
-		broken = append(broken, problem{missed, i.node.path, fmt.Sprintf("%s at %s: the saga did not come there, although it did without faults: does it depend on chance or on time?", i.fault, i.node)})
+		broken = append(broken, problem{kind: missed, path: i.node.path, text: fmt.Sprintf("%s at %s: the saga did not come there, although it did without faults: does it depend on chance or on time?", i.fault, i.node)})
 	}
 	switch {
 	case r.final.State == flow.StateDeadLetter:
-		broken = append(broken, problem{wrongState, "", "it is a dead letter, and no undo was made to fail for good: " + r.final.Err.Error()})
+		broken = append(broken, problem{kind: wrongState, path: "", text: "it is a dead letter, and no undo was made to fail for good: " + r.final.Err.Error()})
 	case r.final.State == flow.StateUnknown:
-		broken = append(broken, problem{wrongState, "", fmt.Sprintf("the caller got %v", r.final.Err)})
+		broken = append(broken, problem{kind: wrongState, path: "", text: fmt.Sprintf("the caller got %v", r.final.Err)})
 	case r.final.Relayed && !s.script.has(UndoFails):
 		i := s.script[len(s.script)-1]
-		broken = append(broken, problem{pastPivot, i.node.path, fmt.Sprintf("%s was refused after the pivot: the saga was a dead letter", i.node.path)})
+		broken = append(broken, problem{kind: pastPivot, path: i.node.path, text: fmt.Sprintf("%s was refused after the pivot: the saga was a dead letter", i.node.path)})
 	}
 	return broken
 }
@@ -202,7 +202,7 @@ func (s *stage) examineCause(r *result) []problem {
 			return nil
 		}
 	}
-	return []problem{{lostCause, i.node.path, fmt.Sprintf("the caller does not get %s, but %v", want, r.final.Err)}}
+	return []problem{{kind: lostCause, path: i.node.path, text: fmt.Sprintf("the caller does not get %s, but %v", want, r.final.Err)}}
 }
 
 // examineErrors looks whether refusals arrive at callers as what they are.
@@ -211,7 +211,7 @@ func (s *stage) examineErrors(r *result) (broken []problem) {
 		arrives := s.opts.Errors.Decode(s.opts.Errors.Encode(err))
 		_, unknown := errors.AsType[*errcodec.Opaque](arrives)
 		if unknown || named && !errors.Is(arrives, err) {
-			broken = append(broken, problem{opaque, path, fmt.Sprintf("the refusal %q of step %s is not registered in Options.Errors, and callers get its text only", err, path)})
+			broken = append(broken, problem{kind: opaque, path: path, text: fmt.Sprintf("the refusal %q of step %s is not registered in Options.Errors, and callers get its text only", err, path)})
 		}
 	}
 	for _, c := range r.final.Calls {
@@ -240,7 +240,8 @@ func (s *stage) examineWorld(r *result) (broken []problem) {
 	}
 	for _, c := range s.play.checks {
 		if err := c.check(r.final); err != nil {
-			broken = append(broken, problem{invariant, "", fmt.Sprintf("%s: %v", c.name, err)})
+			text := fmt.Sprintf("%s: %v", c.name, err)
+			broken = append(broken, problem{kind: invariant, text: text, what: text})
 		}
 	}
 	if r.final.State == flow.StateDone {
@@ -248,13 +249,13 @@ func (s *stage) examineWorld(r *result) (broken []problem) {
 	}
 	if s.play.snapshot != nil {
 		if changes := differences(s.play.expected, s.play.snapshot()); len(changes) > 0 {
-			broken = append(broken, problem{notAsWas, "", "the saga is undone, and the world differs: " + join(changes)})
+			broken = append(broken, problem{kind: notAsWas, text: "the saga is undone, and the world differs: " + join(changes), what: join(changes)})
 		}
 	}
 	if e, ok := errors.AsType[*flow.Error](r.final.Err); ok {
 		for _, path := range e.Kept {
 			if !slices.Contains(s.play.keeps, path) {
-				broken = append(broken, problem{kept, path, fmt.Sprintf("step %s has no compensation, and its effect stays", path)})
+				broken = append(broken, problem{kind: kept, path: path, text: fmt.Sprintf("step %s has no compensation, and its effect stays", path)})
 			}
 		}
 	}

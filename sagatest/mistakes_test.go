@@ -83,6 +83,13 @@ var variants = []variant{{
 	step: "charge", says: "a forgotten compensation",
 	cells: []string{"charge/lost-reply", "deliver/refused"},
 }, {
+	mistake: "a step that says ReadOnly and has an effect",
+	saga: changing(func(t *town, p *parts) {
+		p.charge = step.New("charge", t.charge).Refuses(errPoor).ReadOnly()
+	}),
+	step: "charge", says: "step charge says that it is ReadOnly, and has an effect",
+	cells: []string{"charge/lost-reply", "deliver/refused", "announce/refused"},
+}, {
 	mistake: "a key that step and undo share",
 	saga: changing(func(t *town, p *parts) {
 		p.reserve = p.reserve.Compensate(func(ctx context.Context, e step.Effect[wish, hold]) error {
@@ -253,6 +260,7 @@ func TestTheMatrixFindsAndNamesMistakes(t *testing.T) {
 				assert.Contains(t, found[name].Mistake.Text, v.says, name)
 			}
 			assert.True(t, strings.Contains(report.String(), v.says))
+			assert.LessOrEqual(t, len(report.Mistakes()), 3, "one mistake is told as one, with its consequences")
 		})
 	}
 }

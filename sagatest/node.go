@@ -22,6 +22,8 @@ func (n node) String() string {
 	return n.path
 }
 
+func (n node) compare(o node) int { return strings.Compare(n.path, o.path) }
+
 // nodeOf is the node that an attempt of a saga, or of one of its children, belongs to.
 func nodeOf(info step.Info, root string) node {
 	return node{plan.Under(inside(info.Saga, root), info.Path), info.Undo}

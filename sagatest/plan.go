@@ -1,6 +1,7 @@
 package sagatest
 
 import (
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -41,10 +42,10 @@ func (x *explorer) run(t *testing.T, c *cell) *result {
 // failures tells what kept a saga from ending, and what it left behind.
 func (x *explorer) failures(c *cell) (broken []problem) {
 	if err := c.result.failed; err != nil {
-		broken = append(broken, problem{stuck, c.node.path, err.Error()})
+		broken = append(broken, problem{kind: stuck, path: c.node.path, text: err.Error()})
 	}
 	if c.result.leaked != "" {
-		broken = append(broken, problem{leak, c.node.path, "goroutines are left behind:\n" + c.result.leaked})
+		broken = append(broken, problem{kind: leak, path: c.node.path, text: "goroutines are left behind:\n" + c.result.leaked})
 	}
 	return broken
 }
@@ -54,7 +55,7 @@ func (x *explorer) judge(c *cell) {
 	r := c.result
 	if x.steady != nil && r.failed == nil && x.endsAlike(c) {
 		if changes := differences(x.steady, r.world); len(changes) > 0 {
-			r.broken = append(r.broken, problem{notAsWas, "", "the saga is done, and the world is not as it is without the fault: " + join(changes)})
+			r.broken = append(r.broken, problem{kind: notAsWas, text: "the saga is done, and the world is not as it is without the fault: " + join(changes), what: join(changes)})
 		}
 	}
 	if x.outline != nil && x.outline.raced(c.node.path) { // the race may be over
@@ -64,12 +65,12 @@ func (x *explorer) judge(c *cell) {
 		r.broken = slices.DeleteFunc(r.broken, func(p problem) bool { return p.kind == wrongState || p.kind == pastPivot })
 		dead := want == flow.StateDeadLetter && r.final.Relayed
 		if r.failed == nil && want != r.final.State && !dead {
-			r.broken = append(r.broken, problem{wrongState, c.node.path, "it is " + r.final.State.String() + ", and World.Expect says " + want.String()})
+			r.broken = append(r.broken, problem{kind: wrongState, path: c.node.path, text: "it is " + r.final.State.String() + ", and World.Expect says " + want.String()})
 		}
 		return
 	}
 	if r.failed == nil && c.fault.endsDone() && r.final.State == flow.StateUndone {
-		r.broken = append(r.broken, problem{wrongState, c.node.path, "the saga is undone, although nothing has failed: " + r.final.Err.Error()})
+		r.broken = append(r.broken, problem{kind: wrongState, path: c.node.path, text: "the saga is undone, although nothing has failed: " + r.final.Err.Error()})
 	}
 }
 
@@ -120,9 +121,11 @@ func (x *explorer) plan(base *cell) {
 			x.addStep(n, f)
 		}
 	}
-	for _, n := range base.result.waits {
-		for _, f := range waitFaults {
-			x.addWait(n, f)
+	for _, path := range x.outline.order {
+		for _, n := range slices.SortedFunc(maps.Keys(base.result.waits), node.compare) {
+			if x.outline.at(n.path) == x.outline.nodes[path] {
+				x.addWait(n, base.result.waits[n])
+			}
 		}
 	}
 	for _, n := range x.steps {
@@ -131,7 +134,7 @@ func (x *explorer) plan(base *cell) {
 	for _, p := range x.pairs {
 		x.addPairs(p)
 	}
-	x.addUnreached(base)
+	x.addUnreached()
 }
 
 func (x *explorer) addStep(n node, f Fault) {
@@ -154,18 +157,20 @@ func (x *explorer) addStep(n node, f Fault) {
 	x.add(c)
 }
 
-func (x *explorer) addWait(n node, f Fault) {
-	c := &cell{node: n, fault: f, script: script{{node: n, fault: f}}}
+func (x *explorer) addWait(n node, after time.Duration) {
 	at := x.outline.at(n.path)
-	switch {
-	case at == nil:
-		return
-	case f == NoSignal && (at.Kind != plan.Wait || at.Within == 0):
-		c.none = "it waits for nothing else"
-	case f == DeadlinePasses:
-		c.deadline = time.Minute // the wait is reached at once, or is not reached in time
+	for _, f := range waitFaults {
+		c := &cell{node: n, fault: f, script: script{{node: n, fault: f}}}
+		switch {
+		case f == NoSignal && at.Kind == plan.Delay:
+			continue
+		case f == NoSignal && at.Within == 0:
+			c.none = "it waits for nothing else"
+		case f == DeadlinePasses:
+			c.deadline = after + deadlineAfter
+		}
+		x.add(c)
 	}
-	x.add(c)
 }
 
 // trigger is the refusal of a later step that sends the saga back over a step, the last that there is.
@@ -251,9 +256,9 @@ func (x *explorer) addPairs(p Pair) {
 }
 
 // addUnreached tells which steps the saga did not come to.
-func (x *explorer) addUnreached(base *cell) {
+func (x *explorer) addUnreached() {
 	reached := map[*plan.Node]bool{}
-	for _, n := range append(x.steps, base.result.waits...) {
+	for _, n := range x.steps {
 		reached[x.outline.at(n.path)] = true
 	}
 	for _, path := range x.outline.order {

@@ -40,6 +40,9 @@ func (c Call) String() string {
 	if c.Attempt > 1 {
 		text += fmt.Sprintf(" (attempt %d)", c.Attempt)
 	}
+	if c.Fault != "" {
+		text += " [" + string(c.Fault) + "]"
+	}
 	switch {
 	case c.Ended.IsZero():
 		text += ": runs"

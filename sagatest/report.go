@@ -1,8 +1,10 @@
 package sagatest
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -77,7 +79,38 @@ func (r Report) String() string {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", c.node(), c.Fault, c.outcome(), strings.Join(c.Undone, ", "), firstLine(c.verdict()))
 	}
 	_ = w.Flush()
+	for _, m := range r.Mistakes() {
+		fmt.Fprintf(&b, "\nmistake in %d cells, such as %s:\n    %s\n", m.Cells, m.First, m.Text)
+	}
 	return b.String()
+}
+
+// Found is a mistake with the cells that show it.
+type Found struct {
+	Mistake
+	Cells int    // how many
+	First string // name of one
+}
+
+// Mistakes lists what is probably wrong, each once, that with the most cells first.
+func (r Report) Mistakes() []Found {
+	var list []Found
+	for _, c := range r.Failures {
+		k := slices.IndexFunc(list, func(f Found) bool { return f.Step == c.Mistake.Step && f.kind() == c.Mistake.kind() })
+		if k < 0 {
+			k = len(list)
+			list = append(list, Found{Mistake: c.Mistake, First: c.Name})
+		}
+		list[k].Cells++
+	}
+	slices.SortStableFunc(list, func(a, b Found) int { return cmp.Compare(b.Cells, a.Cells) })
+	return list
+}
+
+// kind is what mistakes of one kind have in common.
+func (m Mistake) kind() string {
+	kind, _, _ := strings.Cut(m.Text, ": ")
+	return kind
 }
 
 func (r Report) ran() (n int) {

@@ -35,7 +35,7 @@ type stage struct {
 	settled   chan ending
 	awaiting  bool
 	dead      chan flow.DeadLetter
-	seen      map[node]bool // waits that were told
+	seen      map[node]time.Duration // waits that were told, and when they were reached
 
 	mu        sync.Mutex
 	happened  map[int]bool // by index in script
@@ -58,7 +58,7 @@ const sagaID = "saga"
 func newStage(p *play, s script, opts flow.Options) *stage {
 	st := &stage{
 		play: p, script: s, outline: outlineOf(p.def), broker: newMortal(), id: sagaID, serves: []flow.Definition{p.served}, began: time.Now(),
-		settled: make(chan ending, 1), dead: make(chan flow.DeadLetter, 64), seen: map[node]bool{}, happened: map[int]bool{},
+		settled: make(chan ending, 1), dead: make(chan flow.DeadLetter, 64), seen: map[node]time.Duration{}, happened: map[int]bool{},
 	}
 	st.ctx, st.cancel = context.WithCancel(context.Background())
 	st.opts = st.options(opts)
@@ -198,10 +198,10 @@ func (s *stage) waits(id string) (paths []string) {
 
 func (s *stage) tellWait(id, path string) error {
 	n := node{path: under(inside(id, s.id), path)}
-	if s.seen[n] {
+	if _, told := s.seen[n]; told {
 		return nil
 	}
-	s.seen[n] = true
+	s.seen[n] = time.Since(s.began)
 	if k, ok := s.script.at(n); ok {
 		s.note(k)
 		if s.script[k].fault == Cancelled {

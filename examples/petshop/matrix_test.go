@@ -3,8 +3,12 @@ package main
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/skald-go/skald/examples/petshop/domain"
 	"github.com/skald-go/skald/examples/petshop/participants"
@@ -16,7 +20,8 @@ import (
 // village is the town without a network: the shop's requests are function calls, so that time may be virtual.
 type village struct {
 	*participants.Town
-	shop *shop.Shop
+	shop   *shop.Shop
+	mangle func(*http.Request) // nil, or a mistake in every request
 }
 
 func newVillage() *village {
@@ -29,6 +34,10 @@ func newVillage() *village {
 func (v *village) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := r.Context().Err(); err != nil {
 		return nil, err
+	}
+	if v.mangle != nil {
+		r = r.Clone(r.Context())
+		v.mangle(r)
 	}
 	w := httptest.NewRecorder()
 	v.Handler(r.URL.Host).ServeHTTP(w, r)
@@ -110,4 +119,39 @@ func TestMatrixOfTheShop(t *testing.T) {
 		matrix(t, func(s *shop.Shop) flow.Flow[shop.TakePet, domain.Balance] { return s.ReleasePet },
 			func(v *village) shop.TakePet { return shop.TakePet{Caller: v.as("bob"), Pet: "tom"} })
 	})
+}
+
+// The same sagas, with mistakes in how their requests are named.
+func TestMatrixFindsMistakesInTheShop(t *testing.T) {
+	for _, c := range []struct {
+		mistake string
+		mangle  func(*http.Request)
+		says    string
+	}{
+		{"undos share the keys of their steps", func(r *http.Request) {
+			r.Header.Set(participants.KeyHeader, strings.TrimSuffix(strings.TrimSuffix(r.Header.Get(participants.KeyHeader), "/do"), "/undo"))
+			r.Header.Del(participants.UndoesHeader)
+		}, "it uses the idempotency key of the step"},
+		{"undos do not say what they undo", func(r *http.Request) {
+			r.Header.Del(participants.UndoesHeader)
+		}, "assumes the effect, although Known is false"},
+	} {
+		t.Run(c.mistake, func(t *testing.T) {
+			world := villageWorld(func(v *village) shop.WantBackdrop { return shop.WantBackdrop{Caller: v.as("bob"), Backdrop: "beach"} })
+			world.New = func() *village {
+				v := newVillage()
+				v.mangle = c.mangle
+				return v
+			}
+			report := sagatest.Examine(t, func(v *village) flow.Flow[shop.WantBackdrop, domain.Backdrop] { return v.shop.BuyBackdrop }, world)
+			require.NotEmpty(t, report.Failures)
+			named := map[string]bool{}
+			for _, m := range report.Mistakes() {
+				if strings.Contains(m.Text, c.says) {
+					named[m.Step] = true
+				}
+			}
+			assert.True(t, named["take-points"], "%v", report)
+		})
+	}
 }
