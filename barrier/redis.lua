@@ -10,27 +10,6 @@ local function keep(state, value)
 	redis.call('SET', record, state .. cmsgpack.pack(value), 'PX', ttl)
 end
 
--- wrote says that the effect has changed something: Redis does not take that back.
-local wrote = false
-local reads = {}
-for name in ([[BITCOUNT BITPOS EXISTS EXPIRETIME GEODIST GEOPOS GEOSEARCH GET GETBIT GETRANGE HEXISTS HGET HGETALL HKEYS HLEN HMGET HSTRLEN HVALS LINDEX LLEN
-LPOS LRANGE MGET PEXPIRETIME PTTL SCARD SDIFF SINTER SISMEMBER SMEMBERS SMISMEMBER STRLEN SUNION TIME TTL TYPE XLEN XRANGE XREVRANGE ZCARD
-ZCOUNT ZLEXCOUNT ZMSCORE ZRANGE ZRANGEBYLEX ZRANGEBYSCORE ZRANK ZREVRANGE ZREVRANGEBYSCORE ZREVRANK ZSCORE]]):gmatch('%u+') do
-	reads[name] = true
-end
-local function watched(run)
-	return function(name, ...)
-		local reply = run(name, ...)
-		local failed = type(reply) == 'table' and reply.err
-		if not failed and not reads[string.upper(name)] then wrote = true end
-		return reply
-	end
-end
-local its_redis = setmetatable({call = watched(redis.call), pcall = watched(redis.pcall)}, {__index = redis})
-local function refuse(code, text)
-	error({refused = {tostring(code), tostring(text or '')}}, 0)
-end
-
 local target = ({['do'] = 'd', undo = 'u', again = 'a'})[operation]
 local was = redis.call('GET', record)
 if was then
@@ -48,7 +27,25 @@ elseif operation ~= 'do' then
 	return {0, false}
 end
 
-redis.call('SET', record, was or 'x', 'PX', ttl) -- before the effect: it may not be allowed, or there may be no memory
+-- wrote says that the effect has changed something: Redis does not take that back.
+local wrote = false
+local reads = ' BITCOUNT BITPOS EXISTS EXPIRETIME GEODIST GEOPOS GEOSEARCH GET GETBIT GETRANGE HEXISTS HGET HGETALL HKEYS HLEN HMGET HSTRLEN HVALS ' ..
+	'LINDEX LLEN LPOS LRANGE MGET PEXPIRETIME PTTL SCARD SDIFF SINTER SISMEMBER SMEMBERS SMISMEMBER STRLEN SUNION TIME TTL TYPE XLEN XRANGE XREVRANGE ' ..
+	'ZCARD ZCOUNT ZLEXCOUNT ZMSCORE ZRANGE ZRANGEBYLEX ZRANGEBYSCORE ZRANK ZREVRANGE ZREVRANGEBYSCORE ZREVRANK ZSCORE '
+local function watched(run)
+	return function(name, ...)
+		local reply = run(name, ...)
+		local failed = type(reply) == 'table' and reply.err
+		if not failed and not reads:find(' ' .. string.upper(name) .. ' ', 1, true) then wrote = true end
+		return reply
+	end
+end
+local its_redis = setmetatable({call = watched(redis.call), pcall = watched(redis.pcall)}, {__index = redis})
+local function refuse(code, text)
+	error({refused = {tostring(code), tostring(text or '')}}, 0)
+end
+
+keep('b', 'the script did not end') -- before the effect: the write may not be allowed, or there may be no memory
 local its_keys, its_args = {unpack(KEYS, 2)}, {unpack(ARGV, 3)}
 local ok, result = pcall(effect, its_keys, its_args, its_redis, refuse)
 if result == nil then result = false end
@@ -67,6 +64,6 @@ if refused and operation == 'do' then
 	keep('r', refused)
 	return {1, refused[1], refused[2]}
 end
-if not was then redis.call('DEL', record) end
+if was then redis.call('SET', record, was, 'PX', ttl) else redis.call('DEL', record) end
 if refused then return redis.error_reply('an undo cannot refuse: ' .. refused[1] .. ' ' .. refused[2]) end
 return redis.error_reply(text)

@@ -29,8 +29,9 @@ func TestMain(m *testing.M) {
 var (
 	errPoor = errors.New("not enough money")
 	errDown = errors.New("out of order")
-	codec   = errcodec.New(errcodec.Sentinel("bank.poor", errPoor), errcodec.Sentinel("bank.down", errDown), barrier.Errors())
-	guard   = barrier.SQL{Errors: codec}
+
+	codec = errcodec.New(errcodec.Sentinel("bank.poor", errPoor), errcodec.Sentinel("bank.down", errDown), barrier.Errors())
+	guard = barrier.SQL{Errors: codec}
 )
 
 // Receipt is what taking money gives.
@@ -45,8 +46,10 @@ type bank struct {
 	t testing.TB
 }
 
-func open(t testing.TB, k sqltest.Kind) bank {
-	db := k.Open(t)
+func open(t testing.TB, k sqltest.Kind) bank { return openAt(t, k, k.Source(t)) }
+
+func openAt(t testing.TB, k sqltest.Kind, source string) bank {
+	db := k.Connect(t, source)
 	require.NoError(t, barrier.Migrate(t.Context(), db, barrier.Dialect(k.Name)))
 	_, err := db.Exec(`CREATE TABLE account (name TEXT PRIMARY KEY, balance BIGINT NOT NULL CHECK (balance >= 0))`)
 	require.NoError(t, err)
