@@ -12,16 +12,10 @@ import (
 // maxDifferences is how many differences are told.
 const maxDifferences = 8
 
-// differences tells how now differs from before, one place each: "Points[ada]: 40, was 30".
+// differences tells how now differs from before, one place each: "Points[ada]: 40, was 30". An empty map or list is like none.
 func differences(before, now any) []string {
-	if reflect.DeepEqual(before, now) {
-		return nil
-	}
 	d := differ{seen: map[[2]uintptr]bool{}}
 	d.compare("", reflect.ValueOf(before), reflect.ValueOf(now))
-	if len(d.found) == 0 {
-		d.found = []string{fmt.Sprintf("%+v, was %+v", now, before)}
-	}
 	if len(d.found) > maxDifferences {
 		d.found = append(d.found[:maxDifferences], fmt.Sprintf("and %d more", len(d.found)-maxDifferences))
 	}

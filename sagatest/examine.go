@@ -116,7 +116,7 @@ func (s *stage) examineUndos(r *result) (broken []problem) {
 		case spec == nil || s.outline.raced(h.path):
 		case h.neverStarted:
 			tell(h.path, "%s is undone, although it never ran", h.path)
-		case h.undos > 0 && !h.done && !h.unknown && !h.onlyNotYet:
+		case h.undos > 0 && !h.done && !h.unknown && !h.onlyNotYet && !s.script.kills():
 			tell(h.path, "%s is undone, although it refused", h.path)
 		case r.final.State == flow.StateDone && h.undone && !h.proceeded:
 			tell(h.path, "%s is undone, although the saga is done", h.path)

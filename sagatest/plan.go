@@ -22,11 +22,12 @@ type explorer struct {
 	breaks  bool
 	pairs   []Pair
 
-	steps  []node // in the order in which they ran without faults
-	begun  map[node]time.Duration
-	steady any     // the world of a saga that is done, if that is the same each time
-	cells  []*cell // those that there are, and those that cannot be
-	byName map[string]*cell
+	steps   []node // in the order in which they ran without faults
+	begun   map[node]time.Duration
+	steady  any     // the world of a saga that is done, if that is the same each time
+	refused bool    // the saga is undone even without faults, as World.Expect says
+	cells   []*cell // those that there are, and those that cannot be
+	byName  map[string]*cell
 }
 
 // run runs a cell, unless it was run before.
@@ -69,7 +70,7 @@ func (x *explorer) judge(c *cell) {
 		}
 		return
 	}
-	if r.failed == nil && c.fault.endsDone() && r.final.State == flow.StateUndone {
+	if r.failed == nil && c.fault.endsAsEver() && r.final.State == flow.StateUndone && !x.refused {
 		r.broken = append(r.broken, problem{kind: wrongState, path: c.node.path, text: "the saga is undone, although nothing has failed: " + r.final.Err.Error()})
 	}
 }
@@ -80,8 +81,8 @@ func (x *explorer) endsAlike(c *cell) bool {
 	return c.result.final.State == flow.StateDone && onlyForward && c.fault != NoSignal && !x.outline.raced(c.node.path)
 }
 
-// endsDone says that a saga with this fault is done.
-func (f Fault) endsDone() bool {
+// endsAsEver says that a saga with this fault ends as without it.
+func (f Fault) endsAsEver() bool {
 	switch f {
 	case NoFault, RunsTwice, DiesBefore, DiesAfter:
 		return true
@@ -94,7 +95,7 @@ func (x *explorer) learn() *cell {
 	base := &cell{fault: NoFault}
 	x.add(base)
 	r := x.run(x.t, base)
-	x.outline = r.outline
+	x.outline, x.refused = r.outline, r.final.State == flow.StateUndone
 	if again := perform(x.t, x.stage, base, x.opts, x.limit); r.final.State == flow.StateDone && len(differences(r.world, again.world)) == 0 {
 		x.steady = r.world
 	}

@@ -46,6 +46,11 @@ func (s script) has(f Fault) bool {
 // buries says that a dead letter is what the script leads to. Refusals do where the saga only goes forward.
 func (s script) buries() bool { return s.has(UndoFails) || s.has(Refused) }
 
+// kills says that a worker dies. What could run then is undone, even if it refuses later.
+func (s script) kills() bool {
+	return s.has(DiesBefore) || s.has(DiesAfter) || s.has(UndoDiesBefore) || s.has(UndoDiesAfter)
+}
+
 // note remembers that a fault of the script has happened.
 func (s *stage) note(k int) {
 	s.mu.Lock()

@@ -235,6 +235,21 @@ func TestOutcomesThatAreExpected(t *testing.T) {
 	assert.Empty(t, cellNamed(t, report, "a/lost-reply").None)
 }
 
+func TestMatrixOfASagaThatIsRefused(t *testing.T) {
+	world := buying()
+	world.Input = func(*town) wish { return wish{"ada", "cat", 4000} }
+	report := sagatest.Examine(t, (*town).Buy, world)
+	require.Len(t, report.Failures, 1)
+	assert.Equal(t, "no-fault", report.Failures[0].Name)
+	assert.Contains(t, report.Failures[0].Broken[0], "the saga is undone, although nothing has failed: ")
+
+	world.Expect = map[string]flow.State{"no-fault": flow.StateUndone}
+	report = sagatest.Examine(t, (*town).Buy, world)
+	assert.Empty(t, report.Failures, "%v", report)
+	assert.Equal(t, flow.StateUndone, cellNamed(t, report, "charge/worker-dies-before-commit").State)
+	assert.Equal(t, flow.StateUndone, cellNamed(t, report, "reserve/undo-runs-twice").State)
+}
+
 // The engines' interceptors are inside of what the matrix does.
 func TestInterceptorsOfTheUserSeeTheCells(t *testing.T) {
 	var calls sync.Map
