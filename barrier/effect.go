@@ -84,7 +84,7 @@ func (e effect) claim(ctx context.Context) (mine bool, err error) {
 			return n == 1, err
 		}
 		if void, err := e.insert(ctx, stateVoid, nil); err != nil || void {
-			return false, err
+			return false, errors.Join(err, e.forgotten(void && e.s.known))
 		}
 		if state, _, err := e.read(ctx); err != nil || state != stateDone && state != e.open() {
 			return false, err

@@ -32,6 +32,14 @@ type Redis struct {
 	Prefix string
 	// TTL is how long a record is kept after its action or undo, DefaultTTL unless set. It is longer than a saga can live: see Prune.
 	TTL time.Duration
+
+	known bool
+}
+
+// Known is SQL.Known.
+func (r Redis) Known(known bool) Redis {
+	r.known = known
+	return r
 }
 
 // Named is the same barrier for another effect of the step.
@@ -113,7 +121,7 @@ func (r Redis) run(ctx context.Context, s Script, keys []string, args []any) (an
 	if ttl <= 0 {
 		ttl = DefaultTTL
 	}
-	args = append([]any{operation, max(ttl.Milliseconds(), 1)}, args...)
+	args = append([]any{operation, max(ttl.Milliseconds(), 1), r.known}, args...)
 	reply, err := s.script.Run(ctx, r.Client, append([]string{record}, keys...), args...).Slice()
 	if err != nil {
 		return nil, fmt.Errorf("barrier: %v: %w", e, err)
@@ -123,7 +131,7 @@ func (r Redis) run(ctx context.Context, s Script, keys []string, args []any) (an
 
 // read takes the reply of the script apart.
 func (s Script) read(e scope, record string, reply []any) (any, error) {
-	const result, refused, undone, broken = 0, 1, 2, 3
+	const result, refused, undone, broken, forgotten = 0, 1, 2, 3, 4
 	kind, _ := reply[0].(int64)
 	switch {
 	case kind == result && len(reply) == 1: // what Lua has and no reply can be
@@ -134,6 +142,8 @@ func (s Script) read(e scope, record string, reply []any) (any, error) {
 		return nil, step.Refused(s.refusal(reply[1].(string), reply[2].(string)))
 	case kind == undone:
 		return nil, e.late()
+	case kind == forgotten:
+		return nil, e.forgotten(true)
 	case kind == broken && len(reply) == 2 && e.undo:
 		return nil, step.GiveUp(fmt.Errorf("%w: %v, recorded at %q: %v", ErrBroken, e, record, reply[1]))
 	case kind == broken && len(reply) == 2:

@@ -1,8 +1,9 @@
 -- This follows "local effect = function(KEYS, ARGV, redis, refuse) … end".
--- KEYS[1] has the record of the effect, the others are the effect's own. ARGV: "do", "undo" or "again", TTL of the record in ms; the others are the effect's own.
+-- KEYS[1] has the record of the effect, the others are the effect's own. ARGV: "do", "undo" or "again", TTL of the record in ms, "1" if
+-- an undo's action is known to be done; the others are the effect's own.
 -- The reply is {kind, …}: 0 with the result, 1 with the code and the text of a refusal, 2 for an action that comes after its undo, 3 with the text
--- of what broke off.
-local record, operation, ttl = KEYS[1], ARGV[1], ARGV[2]
+-- of what broke off, 4 for an undo whose action is known to be done and has no record.
+local record, operation, ttl, known = KEYS[1], ARGV[1], ARGV[2], ARGV[3] == '1'
 
 -- The record is a letter and what belongs to it: d result, r refusal, u undo's result, a that of the undo after one that
 -- answered Proceed, v nothing, b text.
@@ -23,6 +24,7 @@ if was then
 	if state == target then return {0, value} end
 	if state ~= 'd' and not (state == 'u' and operation == 'again') then return {0, false} end
 elseif operation ~= 'do' then
+	if known then return {4} end
 	keep('v', false)
 	return {0, false}
 end
@@ -46,7 +48,7 @@ local function refuse(code, text)
 end
 
 keep('b', 'the script did not end') -- before the effect: the write may not be allowed, or there may be no memory
-local its_keys, its_args = {unpack(KEYS, 2)}, {unpack(ARGV, 3)}
+local its_keys, its_args = {unpack(KEYS, 2)}, {unpack(ARGV, 4)}
 local ok, result = pcall(effect, its_keys, its_args, its_redis, refuse)
 if result == nil then result = false end
 local problem = not ok and (result or 'an error without a reason') or type(result) == 'table' and result.err and result

@@ -131,6 +131,20 @@ func TestRedisSecondUndo(t *testing.T) {
 	require.Equal(t, 80, b.balance(), "nothing ever happened")
 }
 
+func TestRedisUndoOfWhatIsKnownNeedsARecord(t *testing.T) {
+	b := open(t)
+	for range 2 {
+		err := b.Known(true).Do(undoing(t, "charge"), giveBack, []string{"anna"}, 30).Err()
+		require.ErrorIs(t, err, barrier.ErrForgotten)
+		assert.False(t, barrier.Settled(err))
+	}
+	_, err := b.do("charge")
+	require.NoError(t, err)
+	require.NoError(t, b.Known(true).Do(undoing(t, "charge"), giveBack, []string{"anna"}, 30).Err())
+	assert.Equal(t, 100, b.balance())
+	assert.ErrorIs(t, b.Known(false).Do(undoing(t, "ship"), giveBack, []string{"anna"}, 30).Err(), redis.Nil)
+}
+
 func TestRedisRefusalIsRepeated(t *testing.T) {
 	b := open(t)
 	require.NoError(t, b.client.Set(t.Context(), "anna", 10, 0).Err())

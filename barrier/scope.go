@@ -16,6 +16,8 @@ var (
 	ErrUndone = errors.New("barrier: the effect was undone before this attempt came")
 	// ErrOutside says that a barrier was used outside of a step, with a context that tells of no saga.
 	ErrOutside = errors.New("barrier: the context is not that of a step: pass on the one that the step's function was given")
+	// ErrForgotten is the error of an undo whose action is known to be done, and of which there is no record: see SQL.Known. The saga becomes a dead letter.
+	ErrForgotten = errors.New("barrier: the action is done, and its record is gone or elsewhere")
 	// ErrName says that a name of a barrier or of its table cannot be one.
 	ErrName = errors.New("barrier: not a name")
 )
@@ -25,6 +27,7 @@ func Errors() errcodec.Entry {
 	return errcodec.Group(
 		errcodec.Sentinel("barrier.undone", ErrUndone), errcodec.Sentinel("barrier.outside", ErrOutside),
 		errcodec.Sentinel("barrier.name", ErrName), errcodec.Sentinel("barrier.broken", ErrBroken),
+		errcodec.Sentinel("barrier.forgotten", ErrForgotten),
 	)
 }
 
@@ -76,3 +79,11 @@ func (s scope) refuses(err error, declared []error) bool {
 
 // late refuses an action that comes after its undo.
 func (s scope) late() error { return step.Refused(fmt.Errorf("%w: %v", ErrUndone, s)) }
+
+// forgotten gives up an undo that finds no record of an action that is known to be done.
+func (s scope) forgotten(is bool) error {
+	if !is {
+		return nil
+	}
+	return step.GiveUp(fmt.Errorf("%w: %v", ErrForgotten, s))
+}

@@ -26,6 +26,8 @@ type SQL struct {
 	// Refuses are errors that say, under errors.Is, that there was no effect, as if they had been returned through step.Refused: those that the step's own
 	// Refuses names. They are recorded, so that a repeat is refused as well.
 	Refuses []error
+
+	known bool
 }
 
 // Statements is a transaction that is open: *sql.Tx, or a *sql.Conn on which BEGIN was executed.
@@ -45,6 +47,14 @@ func Named(name string) SQL { return SQL{}.Named(name) }
 // Named is the same barrier for another effect of the step.
 func (s SQL) Named(name string) SQL {
 	s.Name = name
+	return s
+}
+
+// Known is for an undo, and says with its Effect.Known whether the action is recorded as done by the engine. If it is, and there is no record of it here, the undo
+// fails with ErrForgotten instead of taking the action for one that never happened: the record was pruned too early, or is in another database. Leave it out
+// where an action may be done without having come to its barrier.
+func (s SQL) Known(known bool) SQL {
+	s.known = known
 	return s
 }
 

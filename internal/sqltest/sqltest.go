@@ -34,7 +34,8 @@ type Kind struct {
 
 // SQLite is in a file, with a writer that waits for the other.
 var SQLite = Kind{Name: "sqlite", Driver: "sqlite", Source: func(t testing.TB) string {
-	return "file:" + filepath.Join(t.TempDir(), "test.db") + "?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_pragma=busy_timeout(60000)"
+	file := url.URL{Path: filepath.Join(t.TempDir(), "test.db")} // the name of a test may have a # in it
+	return "file:" + file.EscapedPath() + "?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_pragma=busy_timeout(60000)"
 }}
 
 // PostgreSQL is a database on the server of this process's tests.

@@ -165,6 +165,32 @@ func TestASecondUndo(t *testing.T) {
 	})
 }
 
+func TestAnUndoOfWhatIsKnownNeedsARecord(t *testing.T) {
+	sqltest.Each(t, func(t *testing.T, k sqltest.Kind) {
+		b := open(t, k)
+		undo := func(path string) error {
+			return guard.Known(true).ExecTx(undoing(t, path), b, func(tx *sql.Tx) error {
+				_, err := tx.Exec(`UPDATE account SET balance = balance + 30`)
+				return err
+			})
+		}
+		for range 2 {
+			err := undo("charge")
+			require.ErrorIs(t, err, barrier.ErrForgotten)
+			assert.False(t, barrier.Settled(err))
+			assert.Zero(t, b.rows())
+		}
+		_, err := b.do("charge")
+		require.NoError(t, err)
+		for range 2 {
+			require.NoError(t, undo("charge"))
+			assert.EqualValues(t, 100, b.balance())
+		}
+		require.NoError(t, guard.Known(false).ExecTx(undoing(t, "ship"), b, func(*sql.Tx) error { return errDown }))
+		require.NoError(t, undo("ship"), "it is recorded that it never happened")
+	})
+}
+
 func TestAnUndoHasAResultToo(t *testing.T) {
 	sqltest.Each(t, func(t *testing.T, k sqltest.Kind) {
 		b := open(t, k)
