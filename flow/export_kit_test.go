@@ -68,12 +68,12 @@ func file(t require.TestingT, x flow.Exported) []byte {
 // comparable is x without what is the store's own: since when it is where it is, whether somebody owns it, and how fine its clock is.
 func comparable(x flow.Exported) (sagas []broker.Snapshot) {
 	for _, s := range x.Sagas {
+		if due := !s.Wake.IsZero() && !s.Wake.After(time.Now()); due && (s.State == broker.Parked || s.State == broker.Held) {
+			s.State = broker.Ready // sooner or later
+		}
 		s.Since, s.Owner, s.Stranded, s.Wake = time.Time{}, "", false, s.Wake.UTC().Add(time.Millisecond-1).Truncate(time.Millisecond)
 		if s.State == broker.Owned {
 			s.State, s.Takeovers = broker.Ready, max(1, s.Takeovers)
-		}
-		if due := !s.Wake.IsZero() && !s.Wake.After(time.Now()); due && (s.State == broker.Parked || s.State == broker.Held) {
-			s.State = broker.Ready // sooner or later
 		}
 		if s.State == broker.Ready {
 			s.Wake = time.Time{}

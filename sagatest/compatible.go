@@ -25,7 +25,8 @@ import (
 //
 // What can be judged are names, kinds, order, arms, signals, children, compensations, pivots, and the types of recorded values as flow.MsgPack
 // writes them. What a Map, a condition, a join or the items of an Each compute cannot: raise the flow's Version when that changes. Steps that
-// are new at the end of the saga and arms that are new are fine.
+// are new at the end of the saga and arms that are new are fine. Where Compatible says nothing, every saga can go on; it may object to a change that
+// happens to harm none, such as at a place which no saga has come to.
 func Compatible[I, O any](t testing.TB, saga flow.Flow[I, O], file string, more ...string) {
 	t.Helper()
 	now := recordOf(definitionOf(saga))

@@ -164,7 +164,8 @@ func compensated(parts []part) bool {
 // part compares what a path names.
 func (j *judgement) part(old, now part, at spot) {
 	if old.Kind != now.Kind {
-		j.add(old.Path, fmt.Sprintf("it was a %s and is a %s", old.Kind, now.Kind), "Give the new one another name, and keep the old one until its sagas have ended")
+		j.add(old.Path, fmt.Sprintf("it was a %s and is a %s", old.Kind, now.Kind),
+			"Give the new one another name, and keep the old one until its sagas have ended")
 		return
 	}
 	if old.Kind != "child" || old.Child == now.Child {
@@ -264,7 +265,8 @@ func sharesPath(a, b []part) bool {
 // race compares competitors. The winner is recorded by its number.
 func (j *judgement) race(old, now part, at spot) {
 	if len(old.Sides) != len(now.Sides) {
-		j.add(old.Path, fmt.Sprintf("it had %d parts and has %d", len(old.Sides), len(now.Sides)), "Sagas have recorded who won, by its number: keep the parts as they were")
+		j.add(old.Path, fmt.Sprintf("it had %d parts and has %d", len(old.Sides), len(now.Sides)),
+			"Sagas have recorded who won, by its number: keep the parts as they were")
 	}
 	at.race = at.race || !at.tail
 	at.tail = false
@@ -277,7 +279,8 @@ func (j *judgement) race(old, now part, at spot) {
 
 func (j *judgement) each(old, now part, at spot) {
 	if now.Parallel > 0 && (old.Parallel == 0 || now.Parallel < old.Parallel) {
-		j.add(old.Path, fmt.Sprintf("it has fewer items at once: %d", now.Parallel), "Sagas have begun more of them: leave the number, or make it larger")
+		j.add(old.Path, fmt.Sprintf("it has fewer items at once: %d", now.Parallel),
+			"Sagas have begun more of them: leave the number, or make it larger")
 	}
 	if old.Parallel > 0 || now.Parallel > 0 || j.old.UndoInOrder {
 		at.tail = false
@@ -288,7 +291,8 @@ func (j *judgement) each(old, now part, at spot) {
 
 func (j *judgement) wait(old, now part, at spot) {
 	if old.Signal != now.Signal {
-		j.add(old.Path, fmt.Sprintf("it waited for signal %q and waits for %q", old.Signal, now.Signal), "Signals that have come are found by that name: keep it")
+		j.add(old.Path, fmt.Sprintf("it waited for signal %q and waits for %q", old.Signal, now.Signal),
+			"Signals that have come are found by that name: keep it")
 	}
 	if old.Within && !now.Within {
 		j.add(old.Path, "it waits for ever now", "Sagas have recorded until when they wait: keep WaitFor")

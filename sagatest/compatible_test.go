@@ -190,13 +190,13 @@ func troubled(seed int) flow.Interceptor {
 }
 
 // shotsOf runs one saga, and gives what it was at each of its revisions.
-func shotsOf(t *testing.T, f counting, seed int) []flow.Exported {
+func shotsOf(t require.TestingT, f counting, seed int) []flow.Exported {
 	b := &shooting{Broker: inmem.New()}
 	o := silent
 	o.Interceptors = []flow.Interceptor{troubled(seed)}
 	e := flow.NewEngine(b, o)
 	e.Serve(f)
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(ctx) }()
 	future, err := f.Start(ctx, e, seed, flow.ID("s"))
