@@ -28,6 +28,7 @@ func run(args []string) error {
 	flags.DurationVar(&t.lasting, "for", time.Minute, "how long to make runs, if -seed does not name one")
 	flags.IntVar(&t.most, "runs", 0, "how many runs to make at most; 0: as many as there is time for")
 	flags.Uint64Var(&t.first, "from", rand.Uint64N(1<<40), "the first seed")
+	flags.BoolVar(&t.rough, "rough", false, "do not look for a smaller run when one fails")
 	var one world.Config
 	flags.Func("seed", "make only the run of this seed", func(text string) (err error) {
 		t.single = true

@@ -18,6 +18,7 @@ type team struct {
 	most    int
 	first   uint64 // seed
 	single  bool
+	rough   bool // a failure is not made smaller
 
 	next   atomic.Uint64 // runs that were begun
 	failed atomic.Bool
@@ -41,7 +42,11 @@ func (t *team) work() error {
 	if t.bad == nil {
 		return nil
 	}
-	fmt.Printf("\nseed %d fails after %d runs; looking for the smallest run that does\n", t.bad.Seed, t.tally.Runs)
+	fmt.Printf("\nseed %d fails after %d runs\n", t.bad.Seed, t.tally.Runs)
+	if t.rough {
+		return fmt.Errorf("simulate: seed %d fails", t.bad.Seed)
+	}
+	fmt.Println("looking for the smallest run that does")
 	small, v := world.Shrink(*t.bad)
 	return fmt.Errorf("simulate: %s\n\nagain: go run ./internal/simulate %s", v.What, small.Flags())
 }

@@ -16,7 +16,7 @@ type Standing struct {
 	own                   bool // its failure may be why the saga goes back: its undo comes first
 	begun, final          bool // a child; it ended by hand
 	undone, skipped       int
-	stuck                 bool
+	stuck, relayed        bool   // its undo failed for good; it is tried again
 	out                   []byte // recorded output
 
 	decided bool   // of an If, Switch or Each
@@ -103,13 +103,17 @@ func (w *World) learn(s *Stored, e broker.Entry) {
 		at.skipped++
 		at.stuck = false
 	case saga.Stuck:
-		at.stuck = true
+		at.stuck, at.relayed = true, false
 	case saga.Begun:
 		at.begun = true
 	case saga.Reply:
 		w.learnReply(s, at, f)
 	case saga.Settled:
 		s.settled = true
+	case saga.Relayed:
+		for _, at := range s.Paths {
+			at.relayed = at.stuck
+		}
 	default:
 		w.learnDecision(s, at, f)
 	}
@@ -256,12 +260,14 @@ func (w *World) checkEffect(c *Call, at *Standing) {
 	}
 }
 
-// checkOrder looks whether everything that was done after a step is undone before it. An undo that failed for good is not waited for.
+// checkOrder looks whether everything that was done after a step is undone before it. An undo that failed for good is not waited for, but by
+// those that failed and were relayed with it.
 func (w *World) checkOrder(c *Call) {
 	s := c.Saved
 	here, inOrder := w.place(s, c.What.Path), s.settings().UndoInOrder
+	relayed := s.at(c.What.Path).relayed
 	for path, at := range s.Paths {
-		if path == "" || !at.owes() || at.stuck {
+		if path == "" || !at.owes() || at.stuck && !(relayed && at.relayed) {
 			continue
 		}
 		if there := w.place(s, path); there.undoes() && there.follows(here, inOrder) {
