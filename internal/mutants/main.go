@@ -1,6 +1,8 @@
 // Command mutants plants known mistakes in a copy of the code, one at a time, and shows which test finds each. A mistake that no
 // test finds, and a patch that does not apply any more, is a failure.
 //
+// With -by, general detectors look for all mistakes instead of the tests that are named for each: the simulation and the conformance suite.
+//
 // A mutant is a file in patches/: a line "mutant: what is wrong", a line "test: arguments of go test", and a diff.
 package main
 
@@ -22,19 +24,25 @@ import (
 
 type mutant struct {
 	file, what string
+	path       string // of the file that it changes
 	test       []string
 }
 
 func main() {
 	only := flag.String("only", "", "run the mutants whose file names contain this")
+	by := flag.String("by", "", "simulate, conformance, or both with a comma: show which of these finds each mutant")
 	flag.Parse()
-	if err := run(*only); err != nil {
+	if err := run(*only, *by); err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
 	}
 }
 
-func run(only string) error {
+func run(only, by string) error {
+	looking, err := named(by)
+	if by != "" && err != nil {
+		return err
+	}
 	files, err := filepath.Glob("internal/mutants/patches/*.patch")
 	if err != nil || len(files) == 0 {
 		return fmt.Errorf("no patches: run this in the root of the module (%v)", err)
@@ -57,6 +65,9 @@ func run(only string) error {
 			return err
 		}
 		mutants = append(mutants, m)
+	}
+	if by != "" {
+		return huntBy(tree, mutants, looking)
 	}
 	if err := sound(tree, mutants); err != nil {
 		return err
@@ -144,6 +155,9 @@ func read(file string) (mutant, error) {
 		if what, ok := strings.CutPrefix(lines.Text(), "mutant: "); ok {
 			m.what = what
 		}
+		if path, ok := strings.CutPrefix(lines.Text(), "+++ b/"); ok {
+			m.path = path
+		}
 		if test, ok := strings.CutPrefix(lines.Text(), "test: "); ok {
 			m.test = strings.Fields(test)
 		}
@@ -154,25 +168,46 @@ func read(file string) (mutant, error) {
 	return m, lines.Err()
 }
 
+// plant changes tree, and pull changes it back.
+func (m mutant) plant(tree string) error {
+	if out, err := command(tree, "git", "apply", "--recount", m.file); err != nil {
+		return fmt.Errorf("the patch does not apply any more: %s", out)
+	}
+	return nil
+}
+
+func (m mutant) pull(tree string) error {
+	if out, err := command(tree, "git", "apply", "--recount", "-R", m.file); err != nil {
+		return fmt.Errorf("the patch cannot be taken out: %s", out)
+	}
+	return nil
+}
+
+// What go prints that cannot build, and when a program stops that did not fail a test.
+var (
+	unbuilt = regexp.MustCompile(`(?m)\[(build|setup) failed\]|cannot find package|^# github.com/skald-go`)
+	stopped = regexp.MustCompile(`(?m)^(simulate: a run does not end|panic: test timed out|panic: .{0,60}|fatal error: .{0,60})`)
+)
+
 // try plants m in tree, runs its tests, and takes it out again. It gives the first test that failed, or "".
 func (m mutant) try(tree string) (string, error) {
-	if out, err := command(tree, "git", "apply", "--recount", m.file); err != nil {
-		return "", fmt.Errorf("the patch does not apply any more: %s", out)
+	if err := m.plant(tree); err != nil {
+		return "", err
 	}
 	out, failed := test(tree, m.test)
-	if back, err := command(tree, "git", "apply", "--recount", "-R", m.file); err != nil {
-		return "", fmt.Errorf("the patch cannot be taken out: %s", back)
+	if err := m.pull(tree); err != nil {
+		return "", err
 	}
 	if failed == nil {
 		return "", nil
 	}
-	if built := regexp.MustCompile(`(?m)\[(build|setup) failed\]|cannot find package`).FindString(out); built != "" {
+	if unbuilt.MatchString(out) {
 		return "", fmt.Errorf("the mutant does not build:\n%s", out)
 	}
 	if name := firstFailed(out); name != "" {
 		return name, nil
 	}
-	if stop := regexp.MustCompile(`(?m)^(panic: test timed out|panic: .{0,60}|fatal error: .{0,60})`).FindString(out); stop != "" {
+	if stop := stopped.FindString(out); stop != "" {
 		return stop, nil
 	}
 	return "", fmt.Errorf("go test failed without a failing test:\n%s", out)

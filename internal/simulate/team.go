@@ -30,6 +30,7 @@ type team struct {
 func (t *team) work() error {
 	fmt.Printf("simulating for %v on %d processors, from seed %d\n", t.lasting, runtime.GOMAXPROCS(0), t.first)
 	begin := time.Now()
+	defer time.AfterFunc(t.lasting+patience, t.giveUp).Stop()
 	var all sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		all.Go(func() { t.runs(begin.Add(t.lasting)) })
@@ -42,13 +43,23 @@ func (t *team) work() error {
 	if t.bad == nil {
 		return nil
 	}
-	fmt.Printf("\nseed %d fails after %d runs\n", t.bad.Seed, t.tally.Runs)
+	fmt.Printf("\nseed %d fails, in run %d\n", t.bad.Seed, t.bad.Seed-t.first+1)
 	if t.rough {
 		return fmt.Errorf("simulate: seed %d fails", t.bad.Seed)
 	}
 	fmt.Println("looking for the smallest run that does")
 	small, v := world.Shrink(*t.bad)
 	return fmt.Errorf("simulate: %s\n\nagain: go run ./internal/simulate %s", v.What, small.Flags())
+}
+
+// patience is how long runs may take that have begun when the time is over.
+const patience = 30 * time.Second
+
+// giveUp ends the program when a run does not end.
+func (t *team) giveUp() {
+	last := t.first + t.next.Load() - 1
+	fmt.Fprintf(os.Stderr, "simulate: a run does not end: its seed is one of the last before %d\n", last+1)
+	os.Exit(1)
 }
 
 // runs makes one run after the other. Every second one uses no live values.

@@ -1,6 +1,7 @@
 package engines
 
 import (
+	"cmp"
 	"flag"
 	"math/rand/v2"
 	"testing"
@@ -14,13 +15,14 @@ import (
 
 var (
 	lasting = flag.Duration("for", 0, "make runs for so long, instead of a few")
-	first   = flag.Uint64("seed", 0, "make only the run of this seed")
+	from    = flag.Uint64("from", 0, "the first seed, instead of a random one")
+	single  = flag.Uint64("seed", 0, "make only the run of this seed")
 )
 
 func TestEngines(t *testing.T) {
-	seed, runs := rand.Uint64N(1<<40), 4
-	if *first != 0 {
-		seed, runs = *first, 1
+	seed, runs := cmp.Or(*single, *from, rand.Uint64N(1<<40)), 4
+	if *single != 0 {
+		runs = 1
 	}
 	var all world.Tally
 	begin := time.Now()

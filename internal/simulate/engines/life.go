@@ -36,9 +36,13 @@ func (l *life) live(ctx context.Context) {
 	}
 }
 
-// send gives every saga that is parked the signals that it may wait for, now and then one of them twice.
+// send gives sagas that are parked the signals that they may wait for, now and then one of them twice, and some to those that run.
 func (l *life) send(ctx context.Context, round int) {
-	for _, id := range l.ids(ctx, broker.Parked) {
+	ids := l.ids(ctx, broker.Parked)
+	if round%3 == 0 {
+		ids = append(ids, l.ids(ctx, broker.Owned)...)
+	}
+	for _, id := range ids {
 		if l.random.IntN(3) == 0 {
 			continue
 		}

@@ -27,7 +27,7 @@ type Config struct {
 
 // odds are those of the broker's calls.
 var odds = brokerfault.Odds{
-	brokerfault.Fail: 0.02, brokerfault.Lose: 0.02, brokerfault.Repeat: 0.03, brokerfault.Delay: 0.02,
+	brokerfault.Fail: 0.02, brokerfault.Lose: 0.02, brokerfault.Repeat: 0.03, brokerfault.Delay: 0.05,
 	brokerfault.Reorder: 0.05, brokerfault.KillBefore: 0.001, brokerfault.KillAfter: 0.001,
 }
 
@@ -60,7 +60,7 @@ func Run(c Config) (*world.Tally, error) {
 	r := &run{Config: c, random: rand.New(rand.NewPCG(c.Seed, 0)), books: newBooks()}
 	r.town = newTown(c.Seed, r.books)
 	r.inner = &tap{inmem.New(inmem.Shuffle(c.Seed)), r.books}
-	r.broker = brokerfault.Wrap(r.inner, brokerfault.Options{Seed: c.Seed + 1, Odds: odds, Logf: r.struck})
+	r.broker = brokerfault.Wrap(r.inner, brokerfault.Options{Seed: c.Seed + 1, Odds: odds, MaxDelay: 100 * time.Millisecond, Logf: r.struck})
 	r.make()
 	r.fleet = &fleet{broker: r.broker, flows: r.definitions(), options: r.town.options(r.random)}
 	for range 3 {
@@ -159,12 +159,27 @@ func (r *run) one(client *flow.Engine, k int) {
 // cancel asks a saga to go back, and looks at the answer.
 func (r *run) cancel(ctx context.Context, future flow.Future[world.Num]) {
 	err := future.Cancel(ctx, "enough")
+	if err == nil {
+		r.hurry(ctx, future)
+	}
 	for _, target := range []error{nil, flow.ErrSettled, flow.ErrCompensating, flow.ErrPastPivot} {
 		if errors.Is(err, target) {
 			return
 		}
 	}
-	r.town.complain("%s: cancel: %v", future.ID(), err)
+	if !strings.Contains(fmt.Sprint(err), "it became a dead letter") { // which is an answer, too
+		r.town.complain("%s: cancel: %v", future.ID(), err)
+	}
+}
+
+// hurry waits for a saga that goes back no longer than a moment: the cause is told, not the clock.
+func (r *run) hurry(ctx context.Context, future flow.Future[world.Num]) {
+	short, stop := context.WithTimeout(ctx, time.Millisecond)
+	defer stop()
+	_, err := future.Await(short)
+	if !errors.Is(err, flow.ErrCancelled) && !strings.Contains(fmt.Sprint(err), "cannot be read") {
+		r.town.complain("%s was cancelled, and who waits a moment hears: %v", future.ID(), err)
+	}
 }
 
 // compare looks that two who wait for a saga hear the same, and that the cause is one that there was.

@@ -25,6 +25,7 @@ type Stored struct {
 	flow    *definition
 	started time.Time
 	known   map[string]bool // IDs of events that were delivered
+	told    []broker.Event  // everything that its owners were ever told: it may come again
 	last    *Process        // made the last transition
 	kept    bool            // which left the saga with it
 	ended   int             // how often it finished

@@ -41,10 +41,10 @@ func (w *World) Read(s *Stored) {
 				w.fail("%s: mail %v: %v", s.ID, ev, err)
 			}
 		}
-		p.mail = append(p.mail, ev)
+		s.told = append(s.told, ev)
 	}
-	if len(p.mail) > 0 && w.strike(s.family, w.Flaky.Twice, MailTwice) > 0 {
-		if err := p.M.Mail(Pick(s.family.dice, p.mail...), w.Now); err != nil {
+	if len(s.told) > 0 && w.strike(s.family, w.Flaky.Twice, MailTwice) > 0 {
+		if err := p.M.Mail(Pick(s.family.dice, s.told...), w.Now); err != nil {
 			w.fail("%s: mail again: %v", s.ID, err)
 		}
 	}

@@ -22,7 +22,6 @@ type Process struct {
 	saved   *Stored
 	worker  *worker
 	Inbox   []broker.Event
-	mail    []broker.Event     // everything that it was ever told
 	asleep  bool               // nothing to do until something comes
 	pending *broker.Transition // whose answer did not come
 	dead    bool
