@@ -16,6 +16,7 @@ import (
 	"github.com/skald-go/skald/inmem"
 	"github.com/skald-go/skald/internal/plan"
 	"github.com/skald-go/skald/internal/simulate/world"
+	"github.com/skald-go/skald/step"
 )
 
 // Config is a run. The same one meets the same faults of steps, and others of brokers: goroutines run in the order that they like.
@@ -60,7 +61,7 @@ func Run(c Config) (*world.Tally, error) {
 	r := &run{Config: c, random: rand.New(rand.NewPCG(c.Seed, 0)), books: newBooks()}
 	r.town = newTown(c.Seed, r.books)
 	r.inner = &tap{inmem.New(inmem.Shuffle(c.Seed)), r.books}
-	r.broker = brokerfault.Wrap(r.inner, brokerfault.Options{Seed: c.Seed + 1, Odds: odds, MaxDelay: 100 * time.Millisecond, Logf: r.struck})
+	r.broker = brokerfault.Wrap(r.inner, brokerfault.Options{Seed: c.Seed + 1, Odds: odds, Rules: c.rules(), MaxDelay: 100 * time.Millisecond, Logf: r.struck})
 	r.make()
 	r.fleet = &fleet{broker: r.broker, flows: r.definitions(), options: r.town.options(r.random)}
 	for range 3 {
@@ -77,6 +78,14 @@ func Run(c Config) (*world.Tally, error) {
 		return nil, errors.New(strings.Join(wrong, "\n"))
 	}
 	return r.judge()
+}
+
+// rules let workers of every third run hear late of everything: there mail comes with the answers to commits.
+func (c Config) rules() []brokerfault.Rule {
+	if c.Seed%3 != 0 {
+		return nil
+	}
+	return []brokerfault.Rule{{Method: brokerfault.Receive, Fault: brokerfault.Delay}}
 }
 
 // struck counts a fault of the broker, of which the wrapper tells as text.
@@ -113,10 +122,14 @@ func (r *run) sagas() {
 		fleet: r.fleet, town: r.town, books: r.books, broker: r.broker, random: rand.New(rand.NewPCG(r.Seed, 1)), decided: map[string]int{},
 		signals: []flow.Signal[world.Num]{flow.NewSignal[world.Num]("paid"), flow.NewSignal[world.Num]("sent")},
 	}
+	client := flow.NewEngine(r.broker, r.town.options(r.random))
+	r.town.write = func(ctx context.Context, info step.Info) {
+		// that ctx ends, or the saga, is no mistake
+		_ = l.signals[info.Attempt%2].Send(ctx, client, info.Saga, 7, flow.SignalID(fmt.Sprintf("%s-%d", info.Path, info.Attempt)))
+	}
 	churn := rand.New(rand.NewPCG(r.Seed, 2))
 	around.Go(func() { l.live(ctx) })
 	around.Go(func() { r.fleet.churn(ctx, churn) })
-	client := flow.NewEngine(r.broker, r.town.options(r.random))
 	for k := range r.Sagas {
 		all.Go(func() { r.one(client, k) })
 	}

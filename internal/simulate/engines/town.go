@@ -19,6 +19,7 @@ import (
 type town struct {
 	seed  uint64
 	books *books
+	write func(ctx context.Context, info step.Info) // sends a signal to the saga of an attempt
 
 	mu    sync.Mutex
 	calm  map[string]bool // sagas, with their children, in which nothing goes wrong any more
@@ -58,6 +59,9 @@ func (t *town) intercept(ctx context.Context, next func(context.Context) error) 
 		fault = ""
 	}
 	t.begins(b, info, seen, fault)
+	if random.IntN(8) == 0 {
+		t.write(ctx, info)
+	}
 	if random.IntN(4) == 0 {
 		pause(ctx, time.Duration(random.IntN(60))*time.Millisecond)
 	}
