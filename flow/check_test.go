@@ -159,6 +159,7 @@ func TestMistakesPanicWhereTheFlowIsDefined(t *testing.T) {
 		"undo after a child":          {func() { begin.Then(Child(turning)).Then(undoing) }, `"undoing" has a compensation and comes after the pivot "turning"`},
 		"undo in a child after pivot": {func() { begin.Then(pivot).Then(Child(New[string]("inner").Then(undoing))) }, `"inner/undoing" has a compensation and comes after the pivot "pivot"`},
 		"undo in an arm after pivot":  {func() { begin.Then(pivot).If("x", isX, a, undoing) }, `"x/undoing" has a compensation and comes after the pivot "pivot"`},
+		"Race in a child after pivot": {func() { begin.Then(pivot).Then(Child(New[string]("c").Race("x", a, b))) }, `race "c/x" comes after the pivot "pivot", where its losers could not be undone: put it before the pivot`},
 		"Race after pivot":            {func() { begin.Then(pivot).Race("x", a, b) }, `"f".Race("x"): race "x" comes after the pivot "pivot", where its losers could not be undone: put it before the pivot`},
 	} {
 		t.Run(name, func(t *testing.T) {

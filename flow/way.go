@@ -52,7 +52,7 @@ func (w way) through(n *plan.Node, outer, pivot string) string {
 	}
 	w.noPivotIn(n, path)
 	if n.Kind == plan.Race && pivot != "" {
-		w.at.panicf("race %q comes after the pivot %q, where its losers could not be undone: put it before the pivot", path, pivot)
+		w.noRace(path, pivot)
 	}
 	for _, kid := range n.Kids {
 		w.through(kid, n.Inside(path), pivot)
@@ -60,9 +60,14 @@ func (w way) through(n *plan.Node, outer, pivot string) string {
 	return pivot
 }
 
-// leaf is a step, or a child, which stands for all of its steps.
+func (w way) noRace(path, pivot string) {
+	w.at.panicf("race %q comes after the pivot %q, where its losers could not be undone: put it before the pivot", path, pivot)
+}
+
+// leaf is a step, or a child, which stands for all of its parts.
 func (w way) leaf(n *plan.Node, path, pivot string) string {
 	_, turns := first(n, path, isPivot)
+	race, races := first(n, path, isRace)
 	switch undo, undoes := first(n, path, isUndone); {
 	case turns && pivot == "":
 		return path
@@ -70,6 +75,8 @@ func (w way) leaf(n *plan.Node, path, pivot string) string {
 		w.at.panicf("%q is a second pivot, after %q: a saga passes at most one", path, pivot)
 	case undoes && pivot != "":
 		w.at.panicf("%q has a compensation and comes after the pivot %q, where nothing is undone: leave it out, or put it before the pivot", undo, pivot)
+	case races && pivot != "":
+		w.noRace(race, pivot)
 	}
 	return pivot
 }
@@ -104,12 +111,12 @@ func (w way) noPivotIn(n *plan.Node, path string) {
 	}
 }
 
-// first finds the first step for which is holds in n, which has that path; also inside children.
-func first(n *plan.Node, path string, is func(*plan.StepSpec) bool) (string, bool) {
-	if n.Kind == plan.Step {
-		return path, is(n.Step)
-	}
-	if n.Kind == plan.Child {
+// first finds the first part for which is holds in n, which has that path; also inside children.
+func first(n *plan.Node, path string, is func(*plan.Node) bool) (string, bool) {
+	switch {
+	case is(n):
+		return path, true
+	case n.Kind == plan.Child:
 		return first(n.Child.Root, path, is)
 	}
 	for _, kid := range n.Kids {
@@ -120,5 +127,6 @@ func first(n *plan.Node, path string, is func(*plan.StepSpec) bool) (string, boo
 	return "", false
 }
 
-func isPivot(s *plan.StepSpec) bool  { return s.Pivot }
-func isUndone(s *plan.StepSpec) bool { return s.Undo != nil }
+func isPivot(n *plan.Node) bool  { return n.Kind == plan.Step && n.Step.Pivot }
+func isUndone(n *plan.Node) bool { return n.Kind == plan.Step && n.Step.Undo != nil }
+func isRace(n *plan.Node) bool   { return n.Kind == plan.Race }

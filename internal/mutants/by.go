@@ -35,7 +35,7 @@ var detectors = []detector{
 	},
 	{
 		name: "engines", covers: []string{"internal/saga/", "step/", "flow/", "inmem/"},
-		command: []string{"go", "test", "-timeout", "2m", "-vet=off", "./internal/simulate/engines", "-from", "1", "-for", "30s"},
+		command: []string{"go", "test", "-timeout", "80s", "-vet=off", "./internal/simulate/engines", "-from", "1", "-for", "30s"},
 		runs:    regexp.MustCompile(`run (\d+), again`),
 	},
 }

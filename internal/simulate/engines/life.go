@@ -16,6 +16,7 @@ import (
 
 // life is what persons do while sagas run: they send what is waited for, decide about dead letters, and take sagas from their workers.
 type life struct {
+	steady  bool // nobody takes sagas from their workers
 	fleet   *fleet
 	town    *town
 	books   *books
@@ -30,7 +31,7 @@ func (l *life) live(ctx context.Context) {
 	for round := 0; wait(ctx, 500*time.Millisecond); round++ {
 		l.send(ctx, round)
 		l.decide(ctx)
-		if l.random.IntN(2) == 0 {
+		if !l.steady && l.random.IntN(2) == 0 {
 			l.seize(ctx)
 		}
 	}
