@@ -25,7 +25,6 @@ var errGoexit = errors.New("flow: the step ended its goroutine with runtime.Goex
 type attempt struct {
 	run  *run
 	what saga.Attempt
-	info step.Info
 	due  time.Time // of the context
 
 	mu       sync.Mutex
@@ -83,7 +82,8 @@ func (a *attempt) Err() error {
 // through it, once it has asked for Done.
 func (a *attempt) Value(key any) any {
 	if _, ok := key.(plan.InfoKey); ok {
-		return &a.info
+		info := a.info()
+		return &info
 	}
 	a.mu.Lock()
 	ctx := a.standard
@@ -184,13 +184,22 @@ func (a *attempt) call(h *hand) {
 // abandoned is what is reported of an attempt that does not return.
 func (a *attempt) abandoned() *attempt {
 	return &attempt{
-		run: a.run, what: a.what, info: a.info, stage: withdrawn, finished: true, late: true,
+		run: a.run, what: a.what, stage: withdrawn, finished: true, late: true,
 		failed: fmt.Errorf("%w: it did not return within %v after its context had ended: %w",
 			saga.ErrInterrupted, a.run.e.opts.AbandonAfter, a.Err()),
 	}
 }
 
+// info is made when somebody asks for it: most steps do not.
+func (a *attempt) info() step.Info {
+	r := a.run
+	return step.Info{
+		Namespace: r.e.opts.Namespace, Flow: r.def.Name, Saga: r.id, Path: a.what.Path, Attempt: a.what.Number,
+		Undo: a.what.Undo, Again: a.what.Again, Deadline: r.deadline, Headers: r.headers,
+	}
+}
+
 // attrs say in a log which attempt it is.
 func (a *attempt) attrs() []any {
-	return []any{"saga", a.info.Saga, "flow", a.info.Flow, "step", a.info.Path, "attempt", a.info.Attempt, "undo", a.info.Undo}
+	return []any{"saga", a.run.id, "flow", a.run.def.Name, "step", a.what.Path, "attempt", a.what.Number, "undo", a.what.Undo}
 }

@@ -54,7 +54,7 @@ func (r *run) committed(t broker.Transition, ack broker.Ack, err error) bool {
 	r.m.Committed(ack.Rev)
 	switch {
 	case ack.Owned:
-		return r.read(ack.Mail, time.Now())
+		return len(ack.Mail) == 0 || r.read(ack.Mail, time.Now())
 	case t.Next == broker.Finish, t.Next == broker.Hold:
 		r.settled(r.m.Outcome())
 	case t.Next == broker.Bury:

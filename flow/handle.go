@@ -105,10 +105,14 @@ func (h *handle) forget(res *result) {
 	}
 }
 
-// detach says that no run of this process will resolve the handle any more.
+// detach says that no run of this process will resolve the handle any more. Whoever waits for its result looks out by himself from now on.
 func (h *handle) detach() {
 	h.mu.Lock()
 	h.local = false
+	if h.waits != nil && h.res == nil {
+		shut(h.waits.settled)
+		h.waits.settled = nil
+	}
 	h.mu.Unlock()
 	h.listen()
 }
@@ -215,6 +219,12 @@ func (h *handle) told(w *watch, s broker.Snapshot) {
 	}
 }
 
+func (h *handle) isLocal() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.local
+}
+
 func (h *handle) result() *result {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -228,15 +238,19 @@ func (h *handle) settled(ctx context.Context) (*result, error) {
 	if err := h.verify(ctx); err != nil {
 		return nil, err
 	}
-	lost := newLookout()
-	defer lost.timer.Stop()
+	var lost lookout
+	defer lost.stop()
 	for {
 		if res := h.standing(ctx); res != nil {
 			return res, nil
 		}
+		settled := h.channel(settledChannel)
+		if !h.isLocal() {
+			lost.start()
+		}
 		select {
-		case <-h.channel(settledChannel):
-		case <-lost.timer.C:
+		case <-settled:
+		case <-lost.rings:
 			if lost.sees(ctx, h) {
 				return nil, fmt.Errorf("flow: saga %q of %q: %w: its result was kept too short to be heard of (Options.Retention), or the broker lost it",
 					h.id, h.def.Name, ErrUnknown)

@@ -59,7 +59,7 @@ func (r *run) alert(entries []broker.Entry) {
 
 // alertAbandoned tells of an attempt that nobody waits for any more. It was logged when that was decided.
 func (r *run) alertAbandoned(a *attempt) {
-	r.tellAlert("", Alert{Kind: AlertAbandoned, Step: a.info.Path})
+	r.tellAlert("", Alert{Kind: AlertAbandoned, Step: a.what.Path})
 }
 
 func (r *run) tellAlert(message string, a Alert) {

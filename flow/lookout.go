@@ -11,7 +11,8 @@ import (
 // lookout looks now and then whether a saga that was there is there still: a broker tells how it ends, and cannot tell of what it has
 // forgotten.
 type lookout struct {
-	timer  *time.Timer
+	timer  *time.Timer // nil: not begun
+	rings  <-chan time.Time
 	pause  time.Duration
 	missed bool
 }
@@ -21,8 +22,18 @@ const (
 	lastLookout  = 5 * time.Minute
 )
 
-func newLookout() *lookout {
-	return &lookout{timer: time.NewTimer(firstLookout), pause: firstLookout}
+// start begins to look out, if that has not begun.
+func (l *lookout) start() {
+	if l.timer == nil {
+		l.timer, l.pause = time.NewTimer(firstLookout), firstLookout
+		l.rings = l.timer.C
+	}
+}
+
+func (l *lookout) stop() {
+	if l.timer != nil {
+		l.timer.Stop()
+	}
 }
 
 // sees says that the saga of h is gone: it was there, and twice in a row it was not. Otherwise it looks again later.

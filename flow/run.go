@@ -9,7 +9,6 @@ import (
 	"github.com/skald-go/skald/broker"
 	"github.com/skald-go/skald/internal/plan"
 	"github.com/skald-go/skald/internal/saga"
-	"github.com/skald-go/skald/step"
 )
 
 // run is a saga that this engine owns: its state machine, the attempts that run, and what came for it.
@@ -25,6 +24,9 @@ type run struct {
 	record *broker.Record // to be loaded; nil when machine is set
 	m      *saga.Machine
 	base   context.Context
+
+	headers  Headers // of the saga; they and its deadline stay as they are
+	deadline time.Time
 
 	driving bool
 	gone    bool // owned no longer: drop everything
@@ -187,10 +189,6 @@ func (r *run) launch(now time.Time) (last *attempt) {
 
 func (r *run) begin(what saga.Attempt, now time.Time) *attempt {
 	a := &attempt{run: r, what: what, due: now.Add(what.Spec.Timeout)}
-	a.info = step.Info{
-		Namespace: r.e.opts.Namespace, Flow: r.def.Name, Saga: r.id, Path: what.Path, Attempt: what.Number,
-		Undo: what.Undo, Again: what.Again, Deadline: r.m.Deadline(), Headers: r.m.Header().Headers,
-	}
 	r.mu.Lock()
 	if r.active == nil {
 		r.active, r.reports, r.spare = r.slots[:0:1], r.slots[1:1:2], r.slots[2:2:3]
@@ -341,9 +339,8 @@ func (r *run) load(now time.Time) bool {
 		r.bury(err)
 		return false
 	}
-	r.m = m
+	r.begins(m)
 	r.seq = len(r.record.Journal)
-	r.base = r.e.extract(m.Header().Headers)
 	if n := saga.Takeovers(r.record); n > 0 {
 		r.e.log.InfoContext(r.base, "saga taken over from a dead worker", "saga", r.id, "flow", r.def.Name, "takeovers", n)
 		if n >= r.e.opts.TakeoverLimit {
@@ -353,6 +350,12 @@ func (r *run) load(now time.Time) bool {
 	mail := r.record.Mail
 	r.record = nil
 	return r.read(mail, now)
+}
+
+// begins notes the machine, and what of it never changes.
+func (r *run) begins(m *saga.Machine) {
+	r.m, r.headers, r.deadline = m, m.Header().Headers, m.Deadline()
+	r.base = r.e.extract(r.headers)
 }
 
 // drop forgets a saga that belongs to others now.

@@ -196,8 +196,7 @@ func (e *Engine) startHere(ctx context.Context, r *run, spec broker.Start, heade
 		}
 		return e.attached(spec.ID, r.def, true), nil
 	}
-	r.m = saga.New(&e.env, r.served.prog, r.id, header, in)
-	r.base = e.extract(header.Headers)
+	r.begins(saga.New(&e.env, r.served.prog, r.id, header, in))
 	r.mu.Lock()
 	r.mail = append(started.Mail, r.mail...)
 	r.mu.Unlock()

@@ -11,7 +11,8 @@ import (
 type holdings struct {
 	mu    sync.Mutex
 	sagas map[string]*holding
-	held  []int // how many, by partition
+	spare []*holding // memory for the next
+	held  []int      // how many, by partition
 }
 
 // holding is one of them.
@@ -34,7 +35,12 @@ func (x *holdings) open(partitions int) {
 func (x *holdings) get(p *partition, id string) *holding {
 	h := x.sagas[id]
 	if h == nil {
-		h = &holding{p: p}
+		if n := len(x.spare); n > 0 {
+			h, x.spare = x.spare[n-1], x.spare[:n-1]
+		} else {
+			h = new(holding)
+		}
+		h.p = p
 		x.sagas[id] = h
 		x.held[p.number]++
 	}
@@ -46,6 +52,9 @@ func (x *holdings) remove(id string) {
 	if h := x.sagas[id]; h != nil {
 		x.held[h.p.number]--
 		delete(x.sagas, id)
+		if *h = (holding{}); len(x.spare) < maxOps {
+			x.spare = append(x.spare, h)
+		}
 	}
 }
 
@@ -101,10 +110,11 @@ func (x *holdings) end(id string) (known bool) {
 		return false
 	}
 	h.starts--
-	if h.starts <= 0 && !h.handed {
+	known = h.handed
+	if h.starts <= 0 && !known {
 		x.remove(id)
 	}
-	return h.handed
+	return known
 }
 
 // line gives what is known of the line of a saga.

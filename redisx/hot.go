@@ -71,8 +71,8 @@ func (p *partition) startLine(s broker.Start, token string) (line string, lane s
 	if token != "" {
 		state = broker.Owned
 	}
-	b := make([]byte, 0, size)
-	b = appendFixed(b, fixed{state: state, rev: 1, since: p.now(), owner: token})
+	var buf [256]byte // most are shorter
+	b := appendFixed(buf[:0], fixed{state: state, rev: 1, since: p.now(), owner: token})
 	b = appendHead(b, s, p.b.node)
 	line = string(b)
 	return line, line[fixedLength+laneAt+2 : len(line)-2-len(s.Parent)]
@@ -150,13 +150,13 @@ type hotBatch struct {
 	ids   map[string]struct{}
 	order []*op
 	args  []any
-	told  []message
+	told  []message // the memory of those behind is used again
 }
 
 // message is news for a node.
 type message struct {
 	channel string
-	text    []byte
+	text    blob
 }
 
 // take takes ops of the seat of the first, one for each saga: the scripts compare with what was there before the batch.
@@ -262,7 +262,7 @@ func (t *hotBatch) gatherOwned(token string) {
 	t.args[keeps] = t.gather(t.order[count[0]:lines], func(o *op) any { return o.before.kept().String() })
 	t.args[finishes] = t.gather(t.order[lines:], func(o *op) any { return max(1, ceilMillis(o.keep)) })
 	for i := range t.told {
-		t.args = append(t.args, t.told[i].channel, t.told[i].text)
+		t.args = append(t.args, &t.told[i].channel, &t.told[i].text)
 	}
 }
 
@@ -314,7 +314,6 @@ func rank(o *op) int {
 
 // tell gathers news for the nodes that started the sagas.
 func (t *hotBatch) tell(finished []*op) {
-	clear(t.told)
 	t.told = t.told[:0]
 	for _, o := range finished {
 		if o.node != "" {
@@ -331,6 +330,12 @@ func (t *hotBatch) message(channel string) *message {
 			return &t.told[i]
 		}
 	}
-	t.told = append(t.told, message{channel: channel})
-	return &t.told[len(t.told)-1]
+	if len(t.told) == cap(t.told) {
+		t.told = append(t.told, message{})
+	} else {
+		t.told = t.told[:len(t.told)+1]
+	}
+	m := &t.told[len(t.told)-1]
+	m.channel, m.text = channel, m.text[:0]
+	return m
 }

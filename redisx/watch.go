@@ -156,7 +156,8 @@ func (x *watches) settle(id string, shot func() (broker.Snapshot, bool)) {
 	delete(x.byID, id)
 	for _, hopes := range x.hopes {
 		if _, here := hopes[id]; here {
-			hopes[id] = &s
+			kept := s
+			hopes[id] = &kept
 		}
 	}
 	x.mu.Unlock()
