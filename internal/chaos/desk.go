@@ -27,6 +27,7 @@ type desk struct {
 	mu    sync.Mutex
 	n     uint64
 	back  []*task          // that callers had who are gone
+	away  map[string]bool  // callers that are
 	open  map[uint64]*held // tasks that are not over
 	sagas map[string]*story
 	order []string // IDs as they were made
@@ -61,7 +62,7 @@ func newDesk(db *sql.DB, retention time.Duration) (*desk, error) {
 	if _, err := db.Exec(deskSchema); err != nil {
 		return nil, fmt.Errorf("make the table of reports: %w", err)
 	}
-	return &desk{db: db, retention: retention, tasks: make(chan *task, 64), open: map[uint64]*held{}, sagas: map[string]*story{}}, nil
+	return &desk{db: db, retention: retention, tasks: make(chan *task, 64), open: map[uint64]*held{}, away: map[string]bool{}, sagas: map[string]*story{}}, nil
 }
 
 // feed makes up jobs, rate a second, until ctx ends. Some are started by two callers, and some are asked for before they are started.
@@ -130,6 +131,10 @@ func (d *desk) next(ctx context.Context, caller string) (*task, error) {
 	case t := <-d.tasks:
 		d.mu.Lock()
 		defer d.mu.Unlock()
+		if d.away[caller] { // it asked, and is gone
+			d.back = append(d.back, t)
+			return nil, nil
+		}
 		d.open[t.N].caller = caller
 		return t, nil
 	case <-timer.C:
@@ -142,7 +147,7 @@ func (d *desk) next(ctx context.Context, caller string) (*task, error) {
 func (d *desk) returned(caller string) *task {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.back) == 0 {
+	if len(d.back) == 0 || d.away[caller] {
 		return nil
 	}
 	t := d.back[0]
@@ -233,6 +238,7 @@ func (d *desk) found(id, what string) {
 // gone gives back what the callers of a process had that has ended.
 func (d *desk) gone(caller string) {
 	d.mu.Lock()
+	d.away[caller] = true
 	var lost []uint64
 	for n, h := range d.open {
 		if h.caller == caller {
