@@ -45,6 +45,7 @@ type result struct {
 	swallow  []string
 	abandon  []string
 	leaked   string
+	answer   error // of the cancel
 	began    time.Time
 	broken   []problem
 	outline  *outline
@@ -142,6 +143,7 @@ func (s *stage) end(r *result, end ending) {
 		}
 	}
 	r.waits = s.seen
+	r.answer = s.cancelErr
 	r.refusals, r.swallow, r.abandon = s.refusals, s.swallowed, s.abandoned
 	if s.play.snapshot != nil {
 		r.world = s.play.snapshot()

@@ -16,7 +16,7 @@ import (
 // examine says what is wrong with how a saga ended: first what always holds, then what the user asks for.
 func (s *stage) examine(r *result) (broken []problem) {
 	for _, look := range []func(*result) []problem{
-		s.examineAnswers, s.examineUndos, s.examineOrder, s.examineEnd, s.examineCause, s.examineErrors, s.examineWorld,
+		s.examineAnswers, s.examineUndos, s.examineOrder, s.examineEnd, s.examineCause, s.examineCancel, s.examineErrors, s.examineWorld,
 	} {
 		broken = append(broken, look(r)...)
 	}
@@ -203,6 +203,28 @@ func (s *stage) examineCause(r *result) []problem {
 		}
 	}
 	return []problem{{kind: lostCause, path: i.node.path, text: fmt.Sprintf("the caller does not get %s, but %v", want, r.final.Err)}}
+}
+
+// examineCancel looks whether what a cancel or a deadline led to is what it was answered with.
+func (s *stage) examineCancel(r *result) (broken []problem) {
+	if len(s.script) != 1 || slices.ContainsFunc(r.final.Calls, func(c Call) bool { return !c.Undo && c.Err != nil }) {
+		return nil // something else has failed as well
+	}
+	tell := func(format string, args ...any) {
+		broken = append(broken, problem{kind: lostCause, path: s.script[0].node.path, text: fmt.Sprintf(format, args...)})
+	}
+	undone, err := r.final.State == flow.StateUndone, r.final.Err
+	switch f := s.script[0].fault; {
+	case f == DeadlinePasses && undone && !errors.Is(err, flow.ErrDeadline):
+		tell("the deadline passed, and the caller gets %v", err)
+	case f == Cancelled && undone && !errors.Is(err, flow.ErrCancelled):
+		tell("the saga was cancelled, and the caller gets %v", err)
+	case f == Cancelled && undone != (r.answer == nil):
+		tell("the saga is %v, and the cancel was answered with: %v", r.final.State, r.answer)
+	case f == Cancelled && !undone && !isOneOf(r.answer, []error{flow.ErrPastPivot, flow.ErrSettled}):
+		tell("the cancel was answered with: %v", r.answer)
+	}
+	return broken
 }
 
 // examineErrors looks whether refusals arrive at callers as what they are.

@@ -161,6 +161,39 @@ func TestTheCauseReachesTheCaller(t *testing.T) {
 	}
 }
 
+func TestAnswersOfCancels(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault  Fault
+		state  flow.State
+		answer error // of the cancel
+		err    error // that the caller gets
+		says   string
+	}{
+		"it goes back":            {Cancelled, flow.StateUndone, nil, flow.ErrCancelled, ""},
+		"it is past its pivot":    {Cancelled, flow.StateDone, flow.ErrPastPivot, nil, ""},
+		"it has ended":            {Cancelled, flow.StateDone, flow.ErrSettled, nil, ""},
+		"it goes forward":         {Cancelled, flow.StateDone, nil, nil, "the saga is done, and the cancel was answered with: <nil>"},
+		"it goes back unheard":    {Cancelled, flow.StateUndone, flow.ErrPastPivot, flow.ErrCancelled, "the saga is undone, and the cancel was answered with: " + flow.ErrPastPivot.Error()},
+		"another answer":          {Cancelled, flow.StateDone, errNo, nil, "the cancel was answered with: no"},
+		"another cause":           {Cancelled, flow.StateUndone, nil, errNo, "the saga was cancelled, and the caller gets no"},
+		"late":                    {DeadlinePasses, flow.StateUndone, nil, flow.ErrDeadline, ""},
+		"late for another reason": {DeadlinePasses, flow.StateUndone, nil, errNo, "the deadline passed, and the caller gets no"},
+		"not late":                {DeadlinePasses, flow.StateDone, nil, nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := examined(injection{node: node{path: "a"}, fault: c.fault})
+			r := &result{answer: c.answer, final: Final{State: c.state, Err: c.err, Calls: calls("a")}}
+			if found := texts(s.examineCancel(r)); c.says == "" {
+				assert.Empty(t, found)
+			} else {
+				assert.Equal(t, []string{"cause: " + c.says}, found)
+			}
+			r.final.Calls = calls("a!")
+			assert.Empty(t, s.examineCancel(r), "the step failed as well")
+		})
+	}
+}
+
 func TestDifferences(t *testing.T) {
 	type inner struct{ N int }
 	type outer struct {

@@ -10,8 +10,8 @@ import (
 // World is what a saga runs in: its participants, as fakes in memory, and what must hold of them. New and Input are needed.
 //
 // The functions run inside a bubble of package testing/synctest: they wait on channels, timers and mutexes of their own only, use no network,
-// and time is virtual. Every cell of the matrix has a world of its own. The saga's functions are called by several goroutines,
-// if parts of it run side by side.
+// and time is virtual. Every cell of the matrix has a world of its own. Where parts of a saga run side by side, Meanwhile and Break are called
+// while steps run, and take the locks that these take; Snapshot and Invariants are called when nothing runs.
 type World[W, I any] struct {
 	New   func() W  // a fresh world, the same each time
 	Input func(W) I // what the saga is started with
