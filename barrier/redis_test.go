@@ -283,6 +283,20 @@ func TestRedisRecordsEnd(t *testing.T) {
 	assert.Equal(t, time.Duration(-1), b.client.TTL(t.Context(), "anna").Val())
 }
 
+// Who may change the account and not write a record changes nothing.
+func TestRedisRecordThatMayNotBeWrittenPreventsTheEffect(t *testing.T) {
+	server := redistest.Start(t, redistest.User("app on >secret ~* +@all -set"))
+	admin := server.Client()
+	require.NoError(t, admin.Set(t.Context(), "anna", 100, 0).Err())
+	opts := server.ClientOptions()
+	opts.Username, opts.Password = "app", "secret"
+	client := redis.NewClient(opts)
+	defer client.Close()
+	err := barrier.Redis{Client: client}.Do(doing(t, "charge"), take, []string{"anna"}, 30).Err()
+	require.ErrorContains(t, err, "can't run this command")
+	assert.Equal(t, "100", admin.Get(t.Context(), "anna").Val())
+}
+
 func TestRedisMistakesAreTold(t *testing.T) {
 	b := open(t)
 	never := barrier.NewScript(`redis.call('SET', 'called', 1)`)

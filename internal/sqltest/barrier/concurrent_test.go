@@ -1,7 +1,10 @@
 package barrier_test
 
 import (
+	"context"
+	"database/sql"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -100,4 +103,55 @@ func (b bank) someoneWaits() bool {
 	var n int
 	err := b.QueryRow(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&n)
 	return err == nil && n > 0
+}
+
+func TestTxTriesAgainWhenAnotherTransactionWasFaster(t *testing.T) {
+	for _, level := range []string{"repeatable read", "serializable"} {
+		t.Run(level, func(t *testing.T) {
+			b := open(t, sqltest.PostgreSQL.With(level))
+			calls := 0
+			receipt, err := guard.Tx(doing(t, "charge"), b, func(tx *sql.Tx) (Receipt, error) {
+				if calls++; calls == 1 {
+					b.set(50) // after the snapshot of tx was taken
+				}
+				return take(t.Context(), tx, 30)
+			})
+			require.NoError(t, err)
+			assert.Equal(t, 2, calls)
+			assert.EqualValues(t, 20, receipt.Left)
+			assert.EqualValues(t, 20, b.balance())
+		})
+	}
+}
+
+// releasing begins transactions, and lets go of a lock before the second.
+type releasing struct {
+	*sql.DB
+	begun  int
+	unlock func() error
+}
+
+func (r *releasing) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error) {
+	if r.begun++; r.begun == 2 {
+		if err := r.unlock(); err != nil {
+			return nil, err
+		}
+	}
+	return r.DB.BeginTx(ctx, opts)
+}
+
+func TestTxTriesAgainWhenSQLiteIsLocked(t *testing.T) {
+	source := sqltest.SQLite.Source(t)
+	b := openAt(t, sqltest.SQLite, source)
+	lock := b.begin()
+	_, err := lock.Exec(`UPDATE account SET balance = 100`)
+	require.NoError(t, err)
+	impatient := &releasing{DB: sqltest.SQLite.Connect(t, strings.Replace(source, "busy_timeout(60000)", "busy_timeout(0)", 1)), unlock: lock.Commit}
+	err = guard.ExecTx(doing(t, "charge"), impatient, func(tx *sql.Tx) error {
+		_, err := take(t.Context(), tx, 30)
+		return err
+	})
+	require.NoError(t, err)
+	assert.Equal(t, 2, impatient.begun)
+	assert.EqualValues(t, 70, b.balance())
 }

@@ -22,11 +22,15 @@ type flaky struct {
 	*starts
 	fails func(id string) bool
 	after bool
+	full  atomic.Bool
 }
 
 var errOutage = errors.New("connection refused")
 
 func (b *flaky) Start(ctx context.Context, spec broker.Start) (broker.Started, error) {
+	if b.full.Load() {
+		return broker.Started{}, broker.ErrOverload
+	}
 	if !b.fails(spec.ID) {
 		return b.starts.Start(ctx, spec)
 	}
@@ -66,6 +70,40 @@ func TestAnOutageSetsNothingAside(t *testing.T) {
 			assert.Len(t, b.ids(), many, "each once")
 		})
 	}
+}
+
+// A start that was certainly not made is no start that may be forgotten later.
+func TestABrokerThatIsFullLeavesNoDoubt(t *testing.T) {
+	sqltest.Each(t, func(t *testing.T, k sqltest.Kind) {
+		s := open(t, k)
+		b := &flaky{starts: &starts{Broker: s.broker}, fails: func(string) bool { return false }}
+		b.full.Store(true)
+		s.place(outbox.Table{}, "o-1", Request{"anna", 1})
+		s.engine(s.broker, true, flow.Options{})
+		s.background(outbox.NewRelay(s.DB, s.engine(b, false, flow.Options{}), s.options()).Serve(s.order).Run)
+		s.eventually(func() bool { return s.says("too many sagas are waiting") > 0 }, "the reason can be read")
+		var doubts int
+		require.NoError(t, s.QueryRow(`SELECT count(*) FROM skald_outbox WHERE claim IS NULL AND tried IS NOT NULL`).Scan(&doubts))
+		assert.Zero(t, doubts)
+		b.full.Store(false)
+		s.drained(1)
+	})
+}
+
+func TestRowsThatOthersHoldArePassedOver(t *testing.T) {
+	s := open(t, sqltest.PostgreSQL)
+	s.place(outbox.Table{}, "held", Request{"anna", 1})
+	s.place(outbox.Table{}, "free", Request{"anna", 2})
+	tx, err := s.Begin()
+	require.NoError(t, err)
+	defer tx.Rollback()
+	_, err = tx.Exec(`SELECT 1 FROM skald_outbox WHERE saga = 'held' FOR UPDATE`)
+	require.NoError(t, err)
+	s.background(outbox.NewRelay(s.DB, s.engine(s.broker, true, flow.Options{}), s.options()).Serve(s.order).Run)
+	s.eventually(func() bool { return s.ran()["free"] == 1 }, "the free one is started")
+	assert.Zero(t, s.ran()["held"])
+	require.NoError(t, tx.Commit())
+	s.drained(2)
 }
 
 // One row whose start fails in a way that the relay does not know.

@@ -62,9 +62,8 @@ type user struct{}
 type userPropagator struct{}
 
 func (userPropagator) Inject(ctx context.Context, h flow.Headers) {
-	if name, ok := ctx.Value(user{}).(string); ok {
-		h.Set("user", name)
-	}
+	name, _ := ctx.Value(user{}).(string)
+	h.Set("user", name) // also when nobody is known: who starts without the context of the row overwrites its header
 }
 
 func (userPropagator) Extract(ctx context.Context, h flow.Headers) context.Context {
