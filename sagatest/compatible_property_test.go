@@ -150,7 +150,7 @@ func TestWhereCompatibleIsSilentAllSagasGoOn(t *testing.T) {
 			return
 		}
 		silentOnes++
-		for seed := range 25 {
+		for seed := range 12 {
 			var shots []flow.Exported
 			rapid.SyncTest(rt, func(rt *rapid.T) { shots = shotsOf(rt, old, seed) })
 			for _, x := range shots {
