@@ -173,17 +173,9 @@ func (c *Cluster) SlotOf(ctx context.Context, key string) (slot int, err error) 
 
 func (c *Cluster) ownerOf(ctx context.Context, slot int) (*Server, error) {
 	var owner *Server
-	err := c.ask(func(client *redis.Client) error {
-		shards, err := client.ClusterShards(ctx).Result()
-		if err != nil {
-			return err
-		}
-		for _, shard := range shards {
-			if serves(shard, slot) {
-				owner = c.masterIn(shard)
-			}
-		}
-		return nil
+	err := c.ask(func(client *redis.Client) (err error) {
+		owner, err = c.namedBy(ctx, client, slot)
+		return err
 	})
 	if err == nil && owner == nil {
 		err = fmt.Errorf("redisserver: no node of %v serves slot %d", c.Addrs(), slot)
@@ -281,10 +273,13 @@ func (c *Cluster) Agreed(ctx context.Context, slot int) (owner *Server, err erro
 			if !node.Running() {
 				continue
 			}
-			named, err := c.namedBy(ctx, node, slot)
-			if err == nil && named != owner.Addr {
-				err = fmt.Errorf("redisserver: %s says that %q serves slot %d, others that %s does", node.Addr, named, slot, owner.Addr)
-			}
+			err := node.with(func(client *redis.Client) error {
+				named, err := c.namedBy(ctx, client, slot)
+				if err == nil && named != owner {
+					err = fmt.Errorf("redisserver: %s has another owner of slot %d than %s", node.Addr, slot, owner.Addr)
+				}
+				return err
+			})
 			if err != nil {
 				return err
 			}
@@ -294,18 +289,15 @@ func (c *Cluster) Agreed(ctx context.Context, slot int) (owner *Server, err erro
 	return owner, err
 }
 
-// namedBy is the address of who serves a slot, as one node has it.
-func (c *Cluster) namedBy(ctx context.Context, node *Server, slot int) (addr string, err error) {
-	err = node.with(func(client *redis.Client) error {
-		slots, err := client.ClusterSlots(ctx).Result()
-		for _, r := range slots {
-			if r.Start <= slot && slot <= r.End && len(r.Nodes) > 0 {
-				addr = r.Nodes[0].Addr
-			}
+// namedBy is who serves a slot, as one node has it; nil if it knows nobody.
+func (c *Cluster) namedBy(ctx context.Context, client *redis.Client, slot int) (owner *Server, err error) {
+	shards, err := client.ClusterShards(ctx).Result()
+	for _, shard := range shards {
+		if serves(shard, slot) {
+			owner = c.masterIn(shard)
 		}
-		return err
-	})
-	return addr, err
+	}
+	return owner, err
 }
 
 // MigrateSlot moves a slot with all its keys to another master, while clients use them. It begins when all nodes know who has the slot, and
