@@ -118,8 +118,11 @@ func (d detector) look(tree string) (how string, err error) {
 	case ctx.Err() != nil:
 		return d.name + ": it does not end", nil
 	}
+	if name := firstFailed(text); d.runs == nil && name != "" {
+		return d.name + ": " + name, nil
+	}
 	if d.runs == nil {
-		return d.name + ": " + firstFailed(text), nil
+		return d.name + ": " + stopped.FindString(text), nil
 	}
 	if found := d.runs.FindStringSubmatch(text); found != nil {
 		return fmt.Sprintf("%s: run %s", d.name, found[1]), nil
