@@ -1,6 +1,7 @@
 package flow_test
 
 import (
+	"bytes"
 	"context"
 	"testing"
 	"testing/synctest"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/skald-go/skald/flow"
+	"github.com/skald-go/skald/inmem"
 	"github.com/skald-go/skald/step"
 )
 
@@ -32,6 +34,21 @@ func TestAStepThatIsAskedForADayStaysSmall(t *testing.T) {
 		require.Less(t, len(s.Memo), 200)
 		snap := must(e.Snapshot(t.Context(), "s"))
 		require.WithinDuration(t, began.Add(22*time.Hour), snap.Steps[0].Next, 2*time.Second)
+
+		x, err := flow.Export(t.Context(), b, "s")
+		require.NoError(t, err)
+		var file bytes.Buffer
+		require.NoError(t, x.Write(&file, flow.ExportOptions{Payloads: true}))
+		require.Contains(t, file.String(), `"memoShows"`)
+		x, err = flow.ReadExport(&file)
+		require.NoError(t, err)
+		elsewhere := inmem.New()
+		require.NoError(t, flow.Import(t.Context(), elsewhere, x))
+		copied, err := elsewhere.Lookup(t.Context(), "s", true)
+		require.NoError(t, err)
+		require.Equal(t, x.Sagas[0].Memo, copied.Memo)
+		require.NotEmpty(t, copied.Memo)
+
 		require.Equal(t, 23*60*60+1, must(await(t, future)))
 	})
 }

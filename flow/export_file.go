@@ -51,6 +51,8 @@ type exportSaga struct {
 	Record      []byte          `json:"record,omitempty"`
 	Started     json.RawMessage `json:"shows,omitempty"`
 	Journal     []exportEntry   `json:"journal"`
+	Memo        []byte          `json:"memo,omitempty"`
+	Noted       []exportEntry   `json:"memoShows,omitempty"`
 	Mail        []exportEvent   `json:"mail,omitempty"`
 	Outcome     []byte          `json:"outcome,omitempty"`
 	Ended       json.RawMessage `json:"outcomeShows,omitempty"`
@@ -76,7 +78,7 @@ type exportEvent struct {
 func fileOf(s broker.Snapshot) exportSaga {
 	f := exportSaga{
 		ID: s.ID, Flow: s.Flow, FlowVersion: s.Version, Parent: s.Parent, State: s.State.String(), Since: s.Since.UTC(),
-		Revision: s.Rev, Takeovers: s.Takeovers, Digest: s.Digest[:], Record: s.Record.Record, Outcome: s.Outcome, Journal: []exportEntry{},
+		Revision: s.Rev, Takeovers: s.Takeovers, Digest: s.Digest[:], Record: s.Record.Record, Outcome: s.Outcome, Memo: s.Memo, Journal: []exportEntry{},
 	}
 	if !s.Wake.IsZero() {
 		f.Wake = s.Wake.UTC()
@@ -92,7 +94,7 @@ func fileOf(s broker.Snapshot) exportSaga {
 
 // sum tells whether something was changed.
 func (f exportSaga) sum() string {
-	f.Started, f.Ended, f.Sum = nil, nil, ""
+	f.Started, f.Ended, f.Noted, f.Sum = nil, nil, nil, ""
 	f.Journal, f.Mail = slices.Clone(f.Journal), slices.Clone(f.Mail)
 	for i := range f.Journal {
 		f.Journal[i].Shows = nil
@@ -107,7 +109,7 @@ func (f exportSaga) sum() string {
 
 // withoutPayloads drops what may hold secrets.
 func (f exportSaga) withoutPayloads() exportSaga {
-	f.Digest, f.Record, f.Outcome, f.Sum = nil, nil, nil, ""
+	f.Digest, f.Record, f.Outcome, f.Memo, f.Sum = nil, nil, nil, nil, ""
 	for i := range f.Journal {
 		f.Journal[i].Data = nil
 	}
@@ -195,7 +197,7 @@ func (f exportSaga) snapshot() (s broker.Snapshot, err error) {
 	}
 	s.Record = broker.Record{
 		Start: broker.Start{ID: f.ID, Served: broker.Served{Flow: f.Flow, Version: f.FlowVersion}, Record: f.Record, Parent: f.Parent},
-		Rev:   f.Revision, Takeovers: f.Takeovers,
+		Rev:   f.Revision, Takeovers: f.Takeovers, Memo: f.Memo,
 	}
 	copy(s.Digest[:], f.Digest)
 	s.State, s.Since, s.Wake, s.Outcome = stateNamed(f.State), f.Since, f.Wake, f.Outcome

@@ -75,6 +75,10 @@ func (sh *shower) show(f *exportSaga, s broker.Snapshot) {
 	for i, e := range s.Journal {
 		f.Journal[i].Shows = sh.fact(e)
 	}
+	noted, _ := saga.MemoEntries(s.Memo)
+	for _, e := range noted {
+		f.Noted = append(f.Noted, exportEntry{Path: e.Path, Shows: sh.fact(e)})
+	}
 	for i, ev := range s.Mail {
 		f.Mail[i].Shows = sh.event(ev)
 	}

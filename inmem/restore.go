@@ -41,6 +41,7 @@ func (b *Broker) restore(ctx context.Context, shot broker.Snapshot, call string)
 	s.rev, s.outcome = shot.Rev, slices.Clone(shot.Outcome)
 	s.live.takeovers = shot.Takeovers
 	s.live.append(shot.Journal)
+	s.live.note(shot.Memo)
 	s.fill(shot.Mail, call)
 	b.place(s, shot)
 	return b.tell(s), nil

@@ -1,11 +1,11 @@
 -- restore stores a saga as another broker had it, all or nothing. It answers 'C' if the ID is taken, and nothing if the saga is restored, by this
 -- call or by an earlier one of the same name.
 --
--- ARGV: ID, name of the call, state, revision, takeovers, until and delay as a commit has them, head, record, outcome, journal, then
+-- ARGV: ID, name of the call, state, revision, takeovers, until and delay as a commit has them, head, record, outcome, journal, memo, then
 -- pairs of an event's ID and its body.
 local id, named, state, rev, takeovers = ARGV[1], ARGV[2], tonumber(ARGV[3]), parse('>I6', ARGV[4]), tonumber(ARGV[5])
 local until_, delay = parse('>I6I6', ARGV[6])
-local head, record, outcome, journal = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
+local head, record, outcome, journal, memo = ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]
 local box = P .. 'in:' .. id
 
 local taken = call('HEXISTS', P .. 'm', id) == 1 or call('EXISTS', P .. 'r:' .. id) == 1
@@ -18,7 +18,7 @@ for k, ev in ipairs(early) do members[k] = id .. '\0' .. ev end
 many('ZREM', P .. 'em', members)
 call('PERSIST', box)
 local unread = #early
-for k = 11, #ARGV, 2 do
+for k = 12, #ARGV, 2 do
   if call('HSETNX', box, ARGV[k], pack('>I4', unread + 1) .. ARGV[k + 1]) == 1 then unread = unread + 1 end
 end
 call('HSETNX', box, named, '')
@@ -30,6 +30,10 @@ if outcome ~= '' then
   flags = with(flags, OUTCOME)
 end
 call('HSET', P .. 's', id, record)
+if memo ~= '' then
+  call('HSET', P .. 'j', id .. suffix(0), memo)
+  flags = with(flags, MEMO)
+end
 if HEAD + #head + #journal > ROOM then
   chunks = 1
   call('HSET', P .. 'j', id .. suffix(1), journal)

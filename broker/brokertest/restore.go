@@ -40,7 +40,7 @@ func restoreCases() []testCase {
 // shot is a saga of which nothing is absent.
 func (s *suite) shot(id string, state broker.State) broker.Snapshot {
 	return broker.Snapshot{
-		Record: broker.Record{Start: saga(id), Rev: 7, Takeovers: 3, Journal: entries("p", "q")},
+		Record: broker.Record{Start: saga(id), Rev: 7, Takeovers: 3, Journal: entries("p", "q"), Memo: []byte("memo")},
 		State:  state, Outcome: []byte("outcome of " + id),
 	}
 }

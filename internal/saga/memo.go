@@ -57,13 +57,24 @@ func (m *Machine) memo() []byte {
 	return memo
 }
 
+// MemoEntries gives what stands in a memo: for each step that waits, the last fact that says so.
+func MemoEntries(memo []byte) (entries []broker.Entry, err error) {
+	for r := (reader{data: memo}); len(r.data) > 0; {
+		entries = append(entries, broker.Entry{Path: r.string(), Data: r.bytes()})
+		if r.err != nil {
+			return nil, fmt.Errorf("the memo: %w", r.err)
+		}
+	}
+	return entries, nil
+}
+
 // recall applies a memo, after the journal.
 func (m *Machine) recall(memo []byte) error {
-	for r := (reader{data: memo}); len(r.data) > 0; {
-		e := broker.Entry{Path: r.string(), Data: r.bytes()}
-		if r.err != nil {
-			return &BrokenError{Err: fmt.Errorf("the memo: %w", r.err)}
-		}
+	entries, err := MemoEntries(memo)
+	if err != nil {
+		return &BrokenError{Err: err}
+	}
+	for _, e := range entries {
 		f, err := DecodeFact(e, m.header.Started)
 		if err == nil && f.Kind != Tried {
 			err = fmt.Errorf("the memo says %v of %q", f.Kind, f.Path)
