@@ -207,8 +207,8 @@ func (s *stage) examineCause(r *result) []problem {
 
 // examineCancel looks whether what a cancel or a deadline led to is what it was answered with.
 func (s *stage) examineCancel(r *result) (broken []problem) {
-	if len(s.script) != 1 || slices.ContainsFunc(r.final.Calls, func(c Call) bool { return !c.Undo && c.Err != nil }) {
-		return nil // something else has failed as well
+	if len(s.script) != 1 || len(r.missed) > 0 || slices.ContainsFunc(r.final.Calls, func(c Call) bool { return !c.Undo && c.Err != nil }) {
+		return nil // it did not happen, or something else has failed as well
 	}
 	tell := func(format string, args ...any) {
 		broken = append(broken, problem{kind: lostCause, path: s.script[0].node.path, text: fmt.Sprintf(format, args...)})
