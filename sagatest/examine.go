@@ -153,6 +153,8 @@ func (s *stage) examineEnd(r *result) (broken []problem) {
 		broken = append(broken, problem{kind: missed, path: i.node.path, text: fmt.Sprintf("%s at %s: the saga did not come there, although it did without faults: does it depend on chance or on time?", i.fault, i.node)})
 	}
 	switch {
+	case r.final.State == flow.StateDeadLetter && r.final.Relayed:
+		broken = append(broken, problem{kind: wrongState, path: "", text: "it is a dead letter, although the fault was over when it was relayed: " + r.final.Err.Error()})
 	case r.final.State == flow.StateDeadLetter:
 		broken = append(broken, problem{kind: wrongState, path: "", text: "it is a dead letter, and no undo was made to fail for good: " + r.final.Err.Error()})
 	case r.final.State == flow.StateUnknown:

@@ -103,6 +103,9 @@ func (x *explorer) checkNames(expect map[string]flow.State, skip map[string]stri
 	return len(unknown) == 0
 }
 
+// mostCalls is how many of the attempts that were made a report lists.
+const mostCalls = 50
+
 // describe says what is wrong in a cell, what the mistake probably is, and how to run the cell again.
 func (x *explorer) describe(c *cell) string {
 	r := c.result
@@ -116,7 +119,11 @@ func (x *explorer) describe(c *cell) string {
 	}
 	fmt.Fprintf(&b, "\n    mistake: %s", x.diagnose(c).Text)
 	fmt.Fprintf(&b, "\n    executed:")
-	for _, call := range r.final.Calls {
+	for k, call := range r.final.Calls {
+		if k == mostCalls {
+			fmt.Fprintf(&b, "\n        … and %d more", len(r.final.Calls)-k)
+			break
+		}
 		fmt.Fprintf(&b, "\n        %s", call)
 	}
 	fmt.Fprintf(&b, "\n    again: %s", replay(x.t.Name(), c.name()))

@@ -117,7 +117,7 @@ func (s *stage) await(h handle) {
 func (s *stage) run(limit time.Duration) (end ending, relayed bool, err error) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
-	for {
+	for relays := 0; ; {
 		select {
 		case end = <-s.settled:
 			s.awaiting = false
@@ -125,7 +125,7 @@ func (s *stage) run(limit time.Duration) (end ending, relayed bool, err error) {
 				return end, relayed, nil
 			}
 		case d := <-s.dead:
-			if !s.script.buries() {
+			if relays++; !s.script.buries() || relays > mostRelays {
 				return ending{err: d.Err}, relayed, nil
 			}
 			if err := s.relay(d.SagaID); err != nil {
@@ -142,6 +142,9 @@ func (s *stage) run(limit time.Duration) (end ending, relayed bool, err error) {
 		}
 	}
 }
+
+// mostRelays is how often a saga, with its children, may become a dead letter before it stays one: an undo that never works would go on for ever.
+const mostRelays = 5
 
 // relay lets a dead letter go on, and waits for it again.
 func (s *stage) relay(id string) error {

@@ -2,6 +2,7 @@ package sagatest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"strconv"
@@ -262,4 +263,18 @@ func TestInterceptorsOfTheUserSeeTheCells(t *testing.T) {
 	assert.Empty(t, sagatest.Examine(t, one, world).Failures)
 	_, seen := calls.Load("a")
 	assert.True(t, seen)
+}
+
+// A saga whose undo never works stays a dead letter, however often it is relayed: the matrix says so, and ends.
+func TestMatrixOfAnUndoThatNeverWorks(t *testing.T) {
+	never := func(z *zoo) flow.Flow[int, int] {
+		stuck := z.step("a").Compensate(func(context.Context, step.Effect[int, int]) error { return errors.New("always") }).
+			RetryUndo(step.Retry{Attempts: 1})
+		return flow.New[int]("never").Then(stuck).Then(z.step("b"))
+	}
+	report := sagatest.Examine(t, never, zooWorld())
+	c := cellNamed(t, report, "b/refused")
+	assert.Equal(t, flow.StateDeadLetter, c.State)
+	assert.Contains(t, c.Mistake.Text, "a")
+	assert.Contains(t, report.String(), "always")
 }
