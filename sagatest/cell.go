@@ -147,6 +147,9 @@ func (s *stage) end(r *result, end ending) {
 	r.refusals, r.swallow, r.abandon = s.refusals, s.swallowed, s.abandoned
 	if s.play.snapshot != nil {
 		r.world = s.play.snapshot()
+		if at := live(r.world, s.play.snapshot()); at != "" && r.failed == nil {
+			r.failed = fmt.Errorf("sagatest: World.Snapshot gives live data (%s), which changes with the world: give a copy", at)
+		}
 	}
 	if r.failed == nil {
 		r.broken = s.examine(r)

@@ -17,7 +17,7 @@ type World[W, I any] struct {
 	Input func(W) I // what the saga is started with
 
 	Invariants []Invariant[W] // hold when the saga has ended, however that was
-	// Snapshot gives a copy of all that sagas change. A saga that ended undone leaves it as it was, and a step that refuses does not change it.
+	// Snapshot gives a copy of all that sagas change, with maps and lists of its own. A saga that ended undone leaves it as it was, and a step that refuses does not change it.
 	Snapshot func(W) any
 	// Keeps are the paths of steps whose effects may stay in a saga that is undone. Others that have no compensation and are not
 	// ReadOnly are a mistake.
