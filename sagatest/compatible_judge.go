@@ -199,7 +199,7 @@ func (j *judgement) step(old, now part, at spot) {
 	case old.Undo && !now.Undo:
 		j.add(old.Path, "its compensation is gone", "Effects that sagas have had would stay: keep the compensation until they have ended")
 	case !old.Undo && now.Undo && (at.before || at.race):
-		j.add(old.Path, "its compensation is new", "Sagas that go back have passed it without an undo, and have undone what came before it")
+		j.add(old.Path, "its compensation is new", "Sagas that go back have passed it without an undo, and have undone what came before it or stands beside it")
 	}
 	if old.Pivot != now.Pivot {
 		j.add(old.Path, "the pivot has moved", "Sagas may have passed the place after which they only go forward: keep it where it was")
@@ -247,15 +247,25 @@ func (j *judgement) all(old, now part, at spot) {
 			j.add(old.Path, "one of its parts is gone", "Sagas have recorded it: keep it until they have ended")
 			continue
 		}
-		j.sequence(side, left[k], at)
+		beside := at
+		beside.before = at.before || compensatedBeside(old.Sides, n)
+		j.sequence(side, left[k], beside)
 		left = slices.Delete(left, k, k+1)
-		if j.old.UndoInOrder {
-			at.before = at.before || compensated(side)
-		}
 	}
 	if slices.ContainsFunc(left, func(side []part) bool { return len(side) > 0 }) && !at.tail {
 		j.add(old.Path, "it has a part more", "Sagas that have passed it did not run that: add it at the end of the saga")
 	}
+}
+
+// compensatedBeside says that a side other than the one numbered has an undo. When a step fails, its own undo runs before the other sides
+// go back: so their undos tell that it had none.
+func compensatedBeside(sides [][]part, except int) bool {
+	for n, side := range sides {
+		if n != except && compensated(side) {
+			return true
+		}
+	}
+	return false
 }
 
 func sharesPath(a, b []part) bool {
@@ -284,8 +294,8 @@ func (j *judgement) each(old, now part, at spot) {
 	}
 	if old.Parallel > 0 || now.Parallel > 0 || j.old.UndoInOrder {
 		at.tail = false
-		at.before = at.before || compensated(old.Sides[0])
 	}
+	at.before = at.before || compensated(old.Sides[0]) // in another item
 	j.sequence(old.Sides[0], now.Sides[0], at)
 }
 

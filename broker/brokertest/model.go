@@ -32,6 +32,7 @@ type modelWorker struct {
 	broker.Worker
 	name, build string
 	gone        bool      // left
+	asks        bool      // its last Receive ended with nothing; sagas may still be taken for it
 	lapses      time.Time // of a dead one: nothing is taken over before
 }
 
@@ -51,6 +52,11 @@ func (x *modelSaga) own(w *modelWorker) {
 }
 
 func (x *modelSaga) waiting() bool { return x.state == broker.Parked || x.state == broker.Held }
+
+// free says that a worker may take the saga, now or when its time has come.
+func (x *modelSaga) free() bool {
+	return x.state == broker.Ready || x.waiting() || x.state == broker.Owned && !x.owner.lapses.IsZero()
+}
 
 func (x *modelSaga) ready() { x.state, x.owner = broker.Ready, nil }
 

@@ -32,7 +32,7 @@ func randomOperations(t *testing.T, h Harness) {
 }
 
 func operate(t *testing.T, rt *rapid.T, h Harness) {
-	m := &machine{sagas: make(map[string]*modelSaga), handed: make(map[handOut]bool)}
+	m := &machine{sagas: make(map[string]*modelSaga), handed: make(map[handOut]bool), names: make(map[string]*modelWorker)}
 	m.s = newSuite(t, rt, h, Limits{}, brokerfault.Options{
 		Seed: rapid.Uint64Min(1).Draw(rt, "seed of the faults"),
 		Odds: brokerfault.Odds{
@@ -63,6 +63,7 @@ type machine struct {
 	s       *suite
 	sagas   map[string]*modelSaga
 	workers []*modelWorker // except for the dead
+	names   map[string]*modelWorker
 	joined  int
 	handed  map[handOut]bool
 	sent    broker.Transition // the last
@@ -145,6 +146,7 @@ func (m *machine) receive(rt *rapid.T) {
 	ctx, cancel := context.WithTimeout(m.s.ctx, m.s.h.Moment/10)
 	defer cancel()
 	got, err := insist(func() ([]broker.Delivery, error) { return w.Receive(ctx, room) })
+	w.asks = room > 0 && errors.Is(err, context.DeadlineExceeded) && !m.s.h.Virtual
 	if !errors.Is(err, context.DeadlineExceeded) {
 		require.NoError(rt, err)
 		m.received(w, got)
@@ -160,14 +162,19 @@ func (m *machine) received(w *modelWorker, got []broker.Delivery) {
 			continue
 		}
 		if x.owner != w {
-			x.settle(broker.Ready)
-			require.Equal(m.s.t, broker.Ready, x.state, "%q was handed out", x.id)
-			require.False(m.s.t, x.rejected[w.build], "%q was handed out to a build that rejected it", x.id)
-			x.own(w)
+			m.taken(x, w)
 		}
 		m.hand(x, w)
 		x.equal(m.s.t, *d.Saga)
 	}
+}
+
+// taken notes that w owns x, which it may not have been told yet.
+func (m *machine) taken(x *modelSaga, w *modelWorker) {
+	x.settle(broker.Ready)
+	require.Equal(m.s.t, broker.Ready, x.state, "%q was handed out", x.id)
+	require.False(m.s.t, x.rejected[w.build], "%q was handed out to a build that rejected it", x.id)
+	x.own(w)
 }
 
 func (m *machine) commit(rt *rapid.T) {
@@ -209,10 +216,10 @@ func (m *machine) resend(*rapid.T) {
 	}
 }
 
-// send commits t, unless the worker does not know yet that it owns the saga.
+// send commits t, unless the worker does not know yet that it owns the saga, or that it may own it at any moment.
 func (m *machine) send(w *modelWorker, t broker.Transition) {
 	x := m.named(t.ID)
-	if x.owner == w && !x.known {
+	if x.owner == w && !x.known || w.asks && x.free() {
 		return
 	}
 	m.sender, m.sent = w, t
@@ -261,6 +268,7 @@ func (m *machine) add(build string) *modelWorker {
 	w := &modelWorker{name: fmt.Sprint("worker ", m.joined), build: build}
 	w.Worker = m.s.join(broker.Member{Name: w.name, Build: build})
 	m.workers = append(m.workers, w)
+	m.names[w.name] = w
 	return w
 }
 
@@ -310,8 +318,8 @@ func (m *machine) compare() {
 		}
 		require.NoError(m.s.t, err)
 		x.settle(shot.State)
-		if x.state == broker.Ready && shot.State == broker.Owned {
-			continue // a Receive that has ended took it, and its worker has not heard of it yet
+		if shot.State == broker.Owned && (x.owner == nil || x.owner.name != shot.Owner) {
+			m.taken(x, m.names[shot.Owner]) // by a Receive that has ended: the worker hears of it the next time
 		}
 		require.Equal(m.s.t, x.state, shot.State, "state of %q", id)
 		require.Equal(m.s.t, x.rev, shot.Rev, "revision of %q", id)
