@@ -44,6 +44,7 @@ type result struct {
 	refusals []string
 	swallow  []string
 	abandon  []string
+	bubble   string
 	leaked   string
 	answer   error // of the cancel
 	began    time.Time
@@ -94,7 +95,7 @@ func perform(t *testing.T, stage staging, c *cell, opts flow.Options, limit time
 			if r == nil {
 				r = &result{failed: fmt.Errorf("sagatest: %v", p)}
 			}
-			if r.leaked == "" {
+			if r.leaked = leaked(r.bubble); r.leaked == "" {
 				r.leaked = fmt.Sprint(p)
 			}
 		}
@@ -104,9 +105,8 @@ func perform(t *testing.T, stage staging, c *cell, opts flow.Options, limit time
 }
 
 func inBubble(stage staging, c *cell, opts flow.Options, limit time.Duration) *result {
-	before := runtime.NumGoroutine()
 	s := newStage(stage(c.deadline, c.fault == OthersAct), c.script, opts)
-	r := &result{began: s.began, outline: s.outline}
+	r := &result{began: s.began, outline: s.outline, bubble: bubble()}
 	synctest.Wait()
 	if r.failed = s.start(); r.failed == nil {
 		var end ending
@@ -115,10 +115,6 @@ func inBubble(stage staging, c *cell, opts flow.Options, limit time.Duration) *r
 	}
 	if err := s.close(); err != nil && r.failed == nil {
 		r.failed = err
-	}
-	synctest.Wait()
-	if runtime.NumGoroutine() > before {
-		r.leaked = leaked()
 	}
 	return r
 }
@@ -156,23 +152,21 @@ func (s *stage) end(r *result, end ending) {
 	}
 }
 
-// leaked describes the goroutines of this bubble that are left, but for the caller's.
-func leaked() string {
+// bubble is the header that the stacks of this goroutine's bubble end with.
+func bubble() string {
 	own := make([]byte, 256)
-	own = own[:runtime.Stack(own, false)]
-	header, _, _ := strings.Cut(string(own), "\n")
-	_, bubble, ok := strings.Cut(header, "synctest bubble ")
-	if !ok {
-		return ""
-	}
-	bubble, _, _ = strings.Cut(bubble, "]")
+	header, _, _ := strings.Cut(string(own[:runtime.Stack(own, false)]), "\n")
+	_, number, _ := strings.Cut(header, "synctest bubble ")
+	return "synctest bubble " + number
+}
+
+// leaked describes the goroutines that are left in a bubble that cannot end.
+func leaked(bubble string) string {
 	all := make([]byte, 1<<20)
 	all = all[:runtime.Stack(all, true)]
 	var left []string
 	for stack := range strings.SplitSeq(string(all), "\n\n") {
-		first, _, _ := strings.Cut(stack, "\n")
-		own := strings.Contains(stack, "sagatest.leaked(") || strings.Contains(stack, "testing/synctest.testingSynctestTest(") || strings.Contains(stack, "internal/synctest.Run(")
-		if !own && strings.Contains(first, "synctest bubble "+bubble+"]") {
+		if first, _, _ := strings.Cut(stack, "\n"); strings.HasSuffix(first, bubble) {
 			left = append(left, stack)
 		}
 	}
