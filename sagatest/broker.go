@@ -14,6 +14,7 @@ import (
 type mortal struct {
 	*inmem.Broker
 	parked chan struct{} // has a token when a saga has parked
+	pulse  *pulse        // nil outside of the matrix
 
 	mu      sync.Mutex
 	workers map[string]broker.Worker // by the name of their engine, the last to join
@@ -87,6 +88,7 @@ type worker struct {
 
 // Commit implements broker.Worker.
 func (w *worker) Commit(ctx context.Context, t broker.Transition) (broker.Ack, error) {
+	w.b.pulse.beat()
 	ack, err := w.Worker.Commit(ctx, t)
 	if err != nil {
 		return ack, err

@@ -1,8 +1,9 @@
 package sagatest
 
 import (
+	"cmp"
 	"fmt"
-	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -44,7 +45,6 @@ type result struct {
 	refusals []string
 	swallow  []string
 	abandon  []string
-	bubble   string
 	leaked   string
 	answer   error // of the cancel
 	began    time.Time
@@ -64,6 +64,9 @@ type problem struct {
 type kindOfProblem string
 
 const (
+	upset      kindOfProblem = "the test"
+	hangs      kindOfProblem = "it hangs"
+	endless    kindOfProblem = "no end"
 	stuck      kindOfProblem = "the saga does not end"
 	missed     kindOfProblem = "the fault did not happen"
 	wrongState kindOfProblem = "outcome"
@@ -85,38 +88,71 @@ const (
 // String is one line for people.
 func (p problem) String() string { return string(p.kind) + ": " + p.text }
 
+// trouble is a problem that keeps a cell from its end.
+type trouble struct{ problem }
+
+// Error is the problem.
+func (t *trouble) Error() string { return "sagatest: " + t.text }
+
+// limits is what a cell may take.
+type limits struct {
+	virtual  time.Duration
+	attempts int // of one node
+	patience time.Duration
+}
+
 // quiet is how long is looked whether something runs after the end.
 const quiet = time.Hour
 
-// perform runs a cell in a bubble of its own. A bubble that cannot end, because something blocks for ever, is a problem of the cell.
-func perform(t *testing.T, stage staging, c *cell, opts flow.Options, limit time.Duration) (r *result) {
-	defer func() {
-		if p := recover(); p != nil {
-			if r == nil {
-				r = &result{failed: fmt.Errorf("sagatest: %v", p)}
-			}
-			if r.leaked = leaked(r.bubble); r.leaked == "" {
-				r.leaked = fmt.Sprint(p)
-			}
-		}
+// perform runs a cell in a bubble of its own. A bubble that cannot end, because something blocks for ever, is a problem of the cell. One
+// that hangs is left behind: nothing can end it.
+func perform(t *testing.T, stage staging, c *cell, opts flow.Options, most limits) *result {
+	r, p, ended := &result{}, &pulse{}, make(chan any, 1)
+	go func() {
+		defer func() { ended <- recover() }()
+		synctest.Test(t, func(*testing.T) {
+			done := make(chan struct{})
+			go func() { // whatever ends this goroutine, the bubble ends
+				defer close(done)
+				r.fill(p, stage, c, opts, most)
+			}()
+			<-done
+		})
 	}()
-	synctest.Test(t, func(*testing.T) { r = inBubble(stage, c, opts, limit) })
+	panicked, hanging := p.watch(ended, most.patience)
+	switch {
+	case hanging:
+		return p.hanging(most.patience)
+	case panicked != nil:
+		r.leaked = cmp.Or(leaked(p.bubble), fmt.Sprint(panicked))
+	}
 	return r
 }
 
-func inBubble(stage staging, c *cell, opts flow.Options, limit time.Duration) *result {
-	s := newStage(stage(c.deadline, c.fault == OthersAct), c.script, opts)
-	r := &result{began: s.began, outline: s.outline, bubble: bubble()}
+// fill runs a cell, inside its bubble.
+func (r *result) fill(p *pulse, stage staging, c *cell, opts flow.Options, most limits) {
+	p.enter()
+	defer func() {
+		if v := recover(); v != nil && p.failed() == nil {
+			r.failed = fmt.Errorf("sagatest: %v\n%s", v, debug.Stack())
+		}
+		if err := p.failed(); err != nil {
+			r.failed, r.broken = err, nil
+		}
+	}()
+	s := newStage(stage(c.deadline, c.fault == OthersAct, p), c.script, opts, most.attempts)
+	defer func() {
+		if err := s.close(); err != nil && r.failed == nil {
+			r.failed = err
+		}
+	}()
+	r.began, r.outline = s.began, s.outline
 	synctest.Wait()
 	if r.failed = s.start(); r.failed == nil {
 		var end ending
-		end, r.final.Relayed, r.failed = s.run(limit)
+		end, r.final.Relayed, r.failed = s.run(most.virtual)
 		s.end(r, end)
 	}
-	if err := s.close(); err != nil && r.failed == nil {
-		r.failed = err
-	}
-	return r
 }
 
 // end looks at what is there when the saga has ended, and whether it stays so.
@@ -152,25 +188,25 @@ func (s *stage) end(r *result, end ending) {
 	}
 }
 
-// bubble is the header that the stacks of this goroutine's bubble end with.
-func bubble() string {
-	own := make([]byte, 256)
-	header, _, _ := strings.Cut(string(own[:runtime.Stack(own, false)]), "\n")
-	_, number, _ := strings.Cut(header, "synctest bubble ")
-	return "synctest bubble " + number
-}
-
 // leaked describes the goroutines that are left in a bubble that cannot end.
 func leaked(bubble string) string {
-	all := make([]byte, 1<<20)
-	all = all[:runtime.Stack(all, true)]
 	var left []string
-	for stack := range strings.SplitSeq(string(all), "\n\n") {
-		if first, _, _ := strings.Cut(stack, "\n"); strings.HasSuffix(first, bubble) {
+	for stack := range strings.SplitSeq(allStacks(), "\n\n") {
+		if first, _, _ := strings.Cut(stack, "\n"); strings.HasSuffix(first, "synctest bubble "+bubble+"]:") {
 			left = append(left, stack)
 		}
 	}
 	return strings.Join(left, "\n\n")
+}
+
+// isOurs says that a goroutine is one of those that run a cell.
+func isOurs(stack string) bool {
+	for _, name := range []string{"sagatest.perform.", "testing/synctest.testingSynctestTest(", "internal/synctest.Run("} {
+		if strings.Contains(stack, name) && !strings.Contains(stack, "sagatest.(*pulse).ask") {
+			return true
+		}
+	}
+	return false
 }
 
 // undos lists what was undone, in order.

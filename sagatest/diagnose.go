@@ -1,16 +1,19 @@
 package sagatest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/skald-go/skald/flow"
 	"github.com/skald-go/skald/internal/plan"
+	"github.com/skald-go/skald/step"
 )
 
 // diagnose says what mistake is probably behind what is wrong in a cell. It compares the cell with others of the same saga.
 func (x *explorer) diagnose(c *cell) Mistake {
-	for _, look := range []func(*cell) (Mistake, bool){x.plainMistake, x.deadLetter, x.wrongWorld, x.refusedRepeat} {
+	for _, look := range []func(*cell) (Mistake, bool){x.noEnd, x.panics, x.plainMistake, x.deadLetter, x.wrongWorld, x.refusedRepeat} {
 		if m, ok := look(c); ok {
 			return m
 		}
@@ -28,17 +31,53 @@ var advice = map[kindOfProblem]string{
 	kept:       "a forgotten compensation: add Compensate, say ReadOnly if it changes nothing, or name it in World.Keeps",
 	pastPivot:  "nothing is undone after the pivot: put it before the pivot, or let it never refuse",
 	leak:       "end every goroutine that a step starts before the step returns",
+	upset:      "a function of World does not fail: let it give what it finds",
+	hangs: "it waits for a network, a file, a process or a lock outside of its bubble: give it a fake in memory that waits on channels and timers " +
+		"only (net.Pipe is one), or raise World.Patience if it computes for that long",
+	endless: "what comes after the pivot is tried until it is done: let the fake answer in the end, or raise World.Attempts if it asks that often",
 }
 
+// noEnd looks at what kept the saga from its end.
+func (x *explorer) noEnd(c *cell) (Mistake, bool) { return mistakeOf(c, upset, hangs, endless) }
+
 func (x *explorer) plainMistake(c *cell) (Mistake, bool) {
-	for _, kind := range []kindOfProblem{swallowed, falseNo, ignoresCtx, opaque, kept, pastPivot, leak} {
+	return mistakeOf(c, swallowed, falseNo, ignoresCtx, opaque, kept, pastPivot, leak)
+}
+
+// mistakeOf gives the first problem of one of these kinds, with what to do about it.
+func mistakeOf(c *cell, kinds ...kindOfProblem) (Mistake, bool) {
+	for _, kind := range kinds {
 		for _, p := range c.result.broken {
 			if p.kind == kind {
-				return Mistake{p.path, firstLine(p.text) + ": " + advice[kind]}, true
+				return Mistake{p.path, strings.TrimSuffix(firstLine(p.text), ":") + ": " + advice[kind]}, true
 			}
 		}
 	}
 	return Mistake{}, false
+}
+
+// panics looks for a step, or a pure function of the saga, that panicked by itself.
+func (x *explorer) panics(c *cell) (Mistake, bool) {
+	for _, call := range c.result.final.Calls {
+		for _, err := range call.Ran {
+			_, panicked := errors.AsType[*step.PanicError](err)
+			if !call.Undo && (panicked || errors.Is(err, errGoexit)) {
+				path := under(inside(call.Saga, sagaID), call.Path)
+				return Mistake{path, fmt.Sprintf("step %s %s", path, mishap(err))}, true
+			}
+		}
+	}
+	e, failed := errors.AsType[*flow.Error](c.result.final.Err)
+	p, panicked := errors.AsType[*step.PanicError](c.result.final.Err)
+	if !failed || !panicked || c.script.has(Panics) || slices.ContainsFunc(c.result.final.Calls, func(call Call) bool { return call.panicked() }) {
+		return Mistake{}, false
+	}
+	return Mistake{e.Step, fmt.Sprintf("a function of the saga at %s or right before it (a Map, join, condition, items or Delay) panicked: %s", e.Step, p.Value)}, true
+}
+
+func (c Call) panicked() bool {
+	_, ok := errors.AsType[*step.PanicError](c.Err)
+	return ok
 }
 
 // deadLetter looks why a saga is a dead letter that should not be one.
@@ -63,11 +102,16 @@ func (x *explorer) deadLetter(c *cell) (Mistake, bool) {
 
 // whenUndone says in which situation an undo ran.
 func (x *explorer) whenUndone(c *cell, path string) string {
-	if c.node.undo && c.node.path == path {
+	known := x.undoWhenKnown(path)
+	switch {
+	case known == failsWhenKnown:
+		return "always, also when its step is done and Out is known"
+	case c.node.undo && c.node.path == path:
 		return "when it runs again: it is not idempotent"
-	}
-	if c.node.path != path {
+	case c.node.path != path:
 		return "although its step is done"
+	case known == neverKnown:
+		return "when Known is false, as it always is there, since no later step sends the saga back: it needs Out, or never works"
 	}
 	switch c.fault {
 	case LostReply:
@@ -79,6 +123,38 @@ func (x *explorer) whenUndone(c *cell, path string) string {
 		return "when Known is false: it needs Out, which is zero then"
 	}
 	return "when nothing happened: it assumes the effect, although Known is false"
+}
+
+// knownUndo is what becomes of an undo whose step is done.
+type knownUndo int
+
+const (
+	neverKnown knownUndo = iota // no later step refuses
+	worksWhenKnown
+	failsWhenKnown
+)
+
+// undoWhenKnown looks at the cells in which a later step refuses.
+func (x *explorer) undoWhenKnown(path string) knownUndo {
+	for _, n := range x.steps {
+		refused := x.byName[n.path+"/"+string(Refused)]
+		if refused == nil || refused.none != "" || n.path == path {
+			continue
+		}
+		var ran, worked bool
+		for _, call := range x.run(x.t, refused).final.Calls {
+			if call.Undo && under(inside(call.Saga, sagaID), call.Path) == path {
+				ran, worked = true, worked || call.Done()
+			}
+		}
+		switch {
+		case worked:
+			return worksWhenKnown
+		case ran:
+			return failsWhenKnown
+		}
+	}
+	return neverKnown
 }
 
 // breaksWorld says that the world, or the saga itself, is not as it should be in a cell.

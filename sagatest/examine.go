@@ -278,7 +278,7 @@ func (s *stage) examineWorld(r *result) (broken []problem) {
 	}
 	if e, ok := errors.AsType[*flow.Error](r.final.Err); ok {
 		for _, path := range e.Kept {
-			if !slices.Contains(s.play.keeps, path) {
+			if !keeps(s.play.keeps, path) {
 				broken = append(broken, problem{kind: kept, path: path, text: fmt.Sprintf("step %s has no compensation, and its effect stays", path)})
 			}
 		}

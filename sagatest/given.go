@@ -94,7 +94,7 @@ func (c *Case[I, O]) inject(path string, f Fault, err error) *Case[I, O] {
 // Start starts the saga, and lets it go on until it has ended or waits for a signal or a Delay.
 func (c *Case[I, O]) Start(in I) *Run[O] {
 	c.t.Helper()
-	s := newStage(playOf(c.saga, func() I { return in }), c.script, c.opts)
+	s := newStage(playOf(c.saga, func() I { return in }), c.script, c.opts, mostAttempts)
 	r := &Run[O]{t: c.t, stage: s}
 	c.t.Cleanup(r.close)
 	synctest.Wait()

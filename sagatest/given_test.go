@@ -211,7 +211,8 @@ func TestARecorderSeesPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := flow.New[int]("f").Then(step.New("a", func(context.Context, int) (int, error) { panic("oops") }))
 		run := sagatest.Given(t, f, flow.Options{}).Start(1)
-		assert.ErrorContains(t, run.Calls()[0].Err, "panicked")
+		assert.EqualError(t, run.Calls()[0].Err, "panic: oops")
+		assert.Equal(t, "a: panic: oops", run.Calls()[0].String())
 		_, err := run.Result()
 		assert.ErrorContains(t, err, "oops")
 	})

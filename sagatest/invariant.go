@@ -31,17 +31,26 @@ type Invariant[W any] struct {
 //
 //	sagatest.Holds("no account is below zero", (*Bank).Solvent)
 func Holds[W any](name string, check func(W) error) Invariant[W] {
+	if check == nil {
+		return Invariant[W]{Name: name} // the matrix refuses it
+	}
 	return Check(name, func(w W, _ Final) error { return check(w) })
 }
 
 // Check is an invariant that looks at the world and at how the saga ended.
 func Check[W any](name string, check func(W, Final) error) Invariant[W] {
+	if check == nil {
+		return Invariant[W]{Name: name}
+	}
 	return Invariant[W]{Name: name, Bind: func(w W) func(Final) error { return func(f Final) error { return check(w, f) } }}
 }
 
 // Conserved is an invariant that a sum, such as that of all money, is what it was in the fresh world. Where others act meanwhile, it
 // is not looked at.
 func Conserved[W any, V comparable](name string, sum func(W) V) Invariant[W] {
+	if sum == nil {
+		return Invariant[W]{Name: name}
+	}
 	return Invariant[W]{Name: name, compares: true, Bind: func(w W) func(Final) error {
 		before := sum(w)
 		return func(Final) error {
@@ -55,6 +64,9 @@ func Conserved[W any, V comparable](name string, sum func(W) V) Invariant[W] {
 
 // NothingHeld is an invariant that nothing is reserved, locked or held any more. held names what is.
 func NothingHeld[W any](name string, held func(W) []string) Invariant[W] {
+	if held == nil {
+		return Invariant[W]{Name: name}
+	}
 	return Holds(name, func(w W) error {
 		if left := held(w); len(left) > 0 {
 			slices.Sort(left)
@@ -75,6 +87,9 @@ func WhenUndone[W any](name string, check func(W) error) Invariant[W] {
 }
 
 func when[W any](name string, s flow.State, check func(W) error) Invariant[W] {
+	if check == nil {
+		return Invariant[W]{Name: name}
+	}
 	return Check(name, func(w W, f Final) error {
 		if f.State != s {
 			return nil

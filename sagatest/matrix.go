@@ -2,10 +2,8 @@ package sagatest
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/skald-go/skald/flow"
 )
@@ -21,16 +19,11 @@ import (
 func Matrix[W, I, O any](t *testing.T, saga func(W) flow.Flow[I, O], world World[W, I]) {
 	t.Helper()
 	x := newExplorer(t, saga, world)
-	base := x.learn()
-	if len(base.result.broken) == 0 {
-		x.plan(base)
-	}
-	known := x.checkNames(world.Expect, world.Skip)
-	if !known {
+	if !x.prepare(world.Skip) {
 		return
 	}
 	for _, c := range x.cells {
-		if c.none != "" || skipped(world.Skip, c) != "" {
+		if x.leavesOut(world.Skip, c) {
 			continue
 		}
 		t.Run(c.name(), func(t *testing.T) {
@@ -45,15 +38,31 @@ func Matrix[W, I, O any](t *testing.T, saga func(W) flow.Flow[I, O], world World
 	}
 }
 
-// Examine is Matrix without subtests: it runs all cells, fails nothing, and gives what it found.
+// prepare runs the saga without faults, plans the cells, and finds names in the world that are none. If something is wrong without faults, there
+// is only that cell.
+func (x *explorer) prepare(skip map[string]string) bool {
+	x.t.Helper()
+	base := x.learn()
+	if len(base.result.broken) > 0 {
+		return true
+	}
+	x.plan(base)
+	return x.checkNames(x.expect, skip)
+}
+
+// leavesOut says that a cell is not run: it cannot happen, is skipped, or another one hangs, which nothing can end.
+func (x *explorer) leavesOut(skip map[string]string, c *cell) bool {
+	return c.none != "" || skipped(skip, c) != "" || x.hung != "" && c.result == nil
+}
+
+// Examine is Matrix without subtests: it runs all cells and gives what it found. It fails the test only for a World that cannot be, such as one that
+// expects something of a cell that there is not.
 func Examine[W, I, O any](t *testing.T, saga func(W) flow.Flow[I, O], world World[W, I]) Report {
 	t.Helper()
 	x := newExplorer(t, saga, world)
-	if base := x.learn(); len(base.result.broken) == 0 {
-		x.plan(base)
-	}
+	x.prepare(world.Skip)
 	for _, c := range x.cells {
-		if c.none == "" && skipped(world.Skip, c) == "" {
+		if !x.leavesOut(world.Skip, c) {
 			x.run(t, c)
 		}
 	}
@@ -62,17 +71,18 @@ func Examine[W, I, O any](t *testing.T, saga func(W) flow.Flow[I, O], world Worl
 
 func newExplorer[W, I, O any](t *testing.T, saga func(W) flow.Flow[I, O], world World[W, I]) *explorer {
 	t.Helper()
-	if saga == nil || world.New == nil || world.Input == nil {
-		t.Fatal("sagatest: Matrix needs a saga, World.New and World.Input")
+	needNoBubble(t)
+	wrong := world.mistakes()
+	if saga == nil {
+		wrong = append(wrong, "the function that makes the saga is nil")
 	}
-	x := &explorer{
-		t: t, stage: stagingOf(saga, world), opts: world.Options, limit: world.Limit, expect: world.Expect, pairs: world.Pairs,
+	if len(wrong) > 0 {
+		t.Fatalf("sagatest: the matrix cannot run:\n  %s", strings.Join(wrong, "\n  "))
+	}
+	return &explorer{
+		t: t, stage: stagingOf(saga, world), opts: world.Options, most: world.limits(), keeps: world.Keeps, expect: world.Expect, pairs: world.Pairs,
 		others: world.Meanwhile != nil && world.Snapshot != nil, breaks: world.Break != nil, byName: map[string]*cell{},
 	}
-	if x.limit == 0 {
-		x.limit = 60 * 24 * time.Hour
-	}
-	return x
 }
 
 // skipped says why a cell is left out, or nothing.
@@ -81,26 +91,6 @@ func skipped(skip map[string]string, c *cell) string {
 		return why
 	}
 	return skip[c.node.path]
-}
-
-// checkNames finds names of cells that do not exist.
-func (x *explorer) checkNames(expect map[string]flow.State, skip map[string]string) bool {
-	var unknown []string
-	for name := range expect {
-		if x.byName[name] == nil {
-			unknown = append(unknown, "World.Expect: "+name)
-		}
-	}
-	for name := range skip {
-		if x.byName[name] == nil && !slices.ContainsFunc(x.cells, func(c *cell) bool { return c.node.path == name }) {
-			unknown = append(unknown, "World.Skip: "+name)
-		}
-	}
-	if len(unknown) > 0 {
-		slices.Sort(unknown)
-		x.t.Errorf("sagatest: the matrix has no such cells: %s", strings.Join(unknown, ", "))
-	}
-	return len(unknown) == 0
 }
 
 // mostCalls is how many of the attempts that were made a report lists.
@@ -119,13 +109,27 @@ func (x *explorer) describe(c *cell) string {
 	}
 	fmt.Fprintf(&b, "\n    mistake: %s", x.diagnose(c).Text)
 	fmt.Fprintf(&b, "\n    executed:")
-	for k, call := range r.final.Calls {
-		if k == mostCalls {
-			fmt.Fprintf(&b, "\n        … and %d more", len(r.final.Calls)-k)
-			break
-		}
-		fmt.Fprintf(&b, "\n        %s", call)
-	}
+	b.WriteString(indented(listOf(r.final.Calls), "\n        "))
 	fmt.Fprintf(&b, "\n    again: %s", replay(x.t.Name(), c.name()))
 	return b.String()
+}
+
+// listOf lists calls, one a line, the first of many.
+func listOf(calls []Call) string {
+	var b strings.Builder
+	for k, call := range calls {
+		if k == mostCalls {
+			fmt.Fprintf(&b, "… and %d more\n", len(calls)-k)
+			break
+		}
+		fmt.Fprintln(&b, call)
+	}
+	return b.String()
+}
+
+func indented(lines, before string) string {
+	if lines == "" {
+		return ""
+	}
+	return before + strings.ReplaceAll(strings.TrimSuffix(lines, "\n"), "\n", before)
 }

@@ -1,6 +1,8 @@
 package sagatest
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -15,8 +17,10 @@ type explorer struct {
 	t       *testing.T
 	stage   staging
 	opts    flow.Options
-	limit   time.Duration
+	most    limits
+	keeps   []string
 	outline *outline
+	hung    string // name of the cell that hangs: nothing runs after it
 	expect  map[string]flow.State
 	others  bool // World.Meanwhile and Snapshot are there
 	breaks  bool
@@ -32,17 +36,34 @@ type explorer struct {
 
 // run runs a cell, unless it was run before.
 func (x *explorer) run(t *testing.T, c *cell) *result {
-	if c.result == nil {
-		c.result = perform(t, x.stage, c, x.opts, x.limit)
-		c.result.broken = append(x.failures(c), c.result.broken...)
-		x.judge(c)
+	switch {
+	case c.result != nil:
+		return c.result
+	case x.hung != "":
+		return &result{failed: fmt.Errorf("sagatest: the cell %s hangs", x.hung), outline: x.outline}
 	}
+	c.result = perform(t, x.stage, c, x.opts, x.most)
+	c.result.broken = append(x.failures(c), c.result.broken...)
+	if c.result.hangs() {
+		x.hung = c.name()
+	}
+	x.judge(c)
 	return c.result
+}
+
+// hangs says that a cell was given up.
+func (r *result) hangs() bool {
+	t, ok := errors.AsType[*trouble](r.failed)
+	return ok && t.kind == hangs
 }
 
 // failures tells what kept a saga from ending, and what it left behind.
 func (x *explorer) failures(c *cell) (broken []problem) {
-	if err := c.result.failed; err != nil {
+	err := c.result.failed
+	switch t, ok := errors.AsType[*trouble](err); {
+	case ok:
+		broken = append(broken, t.problem)
+	case err != nil:
 		broken = append(broken, problem{kind: stuck, path: c.node.path, text: err.Error()})
 	}
 	if c.result.leaked != "" {
@@ -96,7 +117,10 @@ func (x *explorer) learn() *cell {
 	x.add(base)
 	r := x.run(x.t, base)
 	x.outline, x.refused = r.outline, r.final.State == flow.StateUndone
-	if again := perform(x.t, x.stage, base, x.opts, x.limit); r.final.State == flow.StateDone && len(differences(r.world, again.world)) == 0 {
+	if r.failed != nil {
+		return base
+	}
+	if again := perform(x.t, x.stage, base, x.opts, x.most); r.final.State == flow.StateDone && len(differences(r.world, again.world)) == 0 {
 		x.steady = r.world
 	}
 	x.begun = map[node]time.Duration{}

@@ -2,6 +2,7 @@ package sagatest
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/skald-go/skald/flow"
@@ -21,6 +22,7 @@ type play struct {
 	checks    []check
 	expected  any // what snapshot gives when the saga is undone
 	keeps     []string
+	pulse     *pulse // nil outside of the matrix
 }
 
 // check is an invariant that is bound to a world.
@@ -43,17 +45,18 @@ func handleOf[O any](f flow.Future[O]) handle {
 }
 
 // staging makes plays of a saga in a world. deadline is that of the saga; 0 leaves what it has. With others, what others do is
-// part of what is expected in the end.
-type staging func(deadline time.Duration, others bool) *play
+// part of what is expected in the end. The pulse hears of the test's functions that are called.
+type staging func(deadline time.Duration, others bool, beat *pulse) *play
 
 func stagingOf[W, I, O any](saga func(W) flow.Flow[I, O], world World[W, I]) staging {
-	return func(deadline time.Duration, others bool) *play {
-		w := world.New()
-		f := saga(w)
+	return func(deadline time.Duration, others bool, beat *pulse) *play {
+		w := beat.ask("World.New", world.New)
+		f := beat.ask("the function that makes the saga", func() flow.Flow[I, O] { return saga(w) })
 		if deadline > 0 {
 			f = f.Deadline(deadline)
 		}
-		p := playOf(f, func() I { return world.Input(w) })
+		p := playOf(f, func() I { return beat.ask("World.Input", func() I { return world.Input(w) }) })
+		p.pulse = beat
 		p.bind(w, world, others)
 		return p
 	}
@@ -74,28 +77,45 @@ func playOf[I, O any](f flow.Flow[I, O], input func() I) *play {
 func (p *play) bind[W, I any](w W, world World[W, I], others bool) {
 	p.keeps = world.Keeps
 	if world.Signals != nil {
-		p.signals = func(at Waiting) error { return world.Signals(w, at) }
-	}
-	if world.Meanwhile != nil {
-		p.meanwhile = func() { world.Meanwhile(w) }
-	}
-	if world.Break != nil {
-		p.breaks = func(path string) func() { return world.Break(w, path) }
-	}
-	if world.Snapshot != nil {
-		p.snapshot = func() any { return world.Snapshot(w) }
-	}
-	model := w
-	if others {
-		model = world.New()
-		world.Meanwhile(model)
-	}
-	if world.Snapshot != nil {
-		p.expected = world.Snapshot(model)
-	}
-	for _, i := range world.Invariants {
-		if !others || !i.compares {
-			p.checks = append(p.checks, check{i.Name, i.Bind(w)})
+		p.signals = func(at Waiting) error {
+			return p.pulse.ask("World.Signals at "+at.Path, func() error { return world.Signals(w, at) })
 		}
 	}
+	if world.Meanwhile != nil {
+		p.meanwhile = func() { p.pulse.act("World.Meanwhile", func() { world.Meanwhile(w) }) }
+	}
+	if world.Break != nil {
+		p.breaks = func(path string) func() { return p.breaking(path, func() func() { return world.Break(w, path) }) }
+	}
+	if world.Snapshot != nil {
+		p.snapshot = func() any { return p.pulse.ask("World.Snapshot", func() any { return world.Snapshot(w) }) }
+		p.expected = p.pulse.ask("World.Snapshot", func() any { return world.Snapshot(expectedOf(p.pulse, w, world, others)) })
+	}
+	for _, i := range world.Invariants {
+		if others && i.compares {
+			continue
+		}
+		name := fmt.Sprintf("the invariant %q", i.Name)
+		holds := p.pulse.ask(name, func() func(Final) error { return i.Bind(w) })
+		p.checks = append(p.checks, check{i.Name, func(f Final) error { return p.pulse.ask(name, func() error { return holds(f) }) }})
+	}
+}
+
+// expectedOf is the world of a saga that is undone: that before the saga, or one in which only others have acted.
+func expectedOf[W, I any](beat *pulse, w W, world World[W, I], others bool) W {
+	if !others {
+		return w
+	}
+	model := beat.ask("World.New", world.New)
+	beat.act("World.Meanwhile", func() { world.Meanwhile(model) })
+	return model
+}
+
+// breaking lets a participant fail.
+func (p *play) breaking(path string, breaks func() func()) func() {
+	repair := p.pulse.ask("World.Break of "+path, breaks)
+	if repair == nil {
+		return nil
+	}
+	return func() { p.pulse.act("the repair of World.Break of "+path, repair) }
 }

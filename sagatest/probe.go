@@ -3,6 +3,8 @@ package sagatest
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/skald-go/skald/flow"
@@ -92,6 +94,10 @@ func (s *stage) intercept(p *process) flow.Interceptor {
 		info := step.InfoFrom(ctx)
 		c := s.recorder.begin(ctx)
 		a := &act{stage: s, process: p, call: c, node: nodeOf(info, s.id), info: info, ctx: ctx, next: next}
+		if s.wears(a.node, info) {
+			<-ctx.Done()
+			return ctx.Err()
+		}
 		return s.recorder.answer(c, func() error {
 			i, ok := s.due(a.node, info.Attempt)
 			if !ok {
@@ -103,6 +109,30 @@ func (s *stage) intercept(p *process) flow.Interceptor {
 			return a.suffer(i)
 		})
 	}
+}
+
+// wears counts the attempts of a node, and says that there are too many of them. Then the cell ends.
+func (s *stage) wears(n node, info step.Info) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.attempts[n]++
+	if s.attempts[n] <= s.most {
+		return false
+	}
+	last := "nothing"
+	for _, c := range slices.Backward(s.recorder.Calls()) {
+		if c.Saga == info.Saga && c.Path == info.Path && c.Undo == info.Undo && c.Err != nil {
+			last = c.Err.Error()
+			break
+		}
+	}
+	what := Call{Path: n.path, Undo: n.undo}.named()
+	select {
+	case s.tired <- &trouble{problem{kind: endless, path: n.path, text: fmt.Sprintf("%s has run %d times in %v, and is not done: it last answered: %s",
+		what, s.most, time.Since(s.began).Round(time.Second), last)}}:
+	default:
+	}
+	return true
 }
 
 // act is one attempt while its interceptor runs.

@@ -57,6 +57,7 @@ func (c Call) String() string {
 type Recorder struct {
 	mu    sync.Mutex
 	calls []*Call
+	pulse *pulse // nil outside of the matrix
 }
 
 // Intercept records an attempt. Put it into flow.Options.Interceptors.
@@ -70,6 +71,7 @@ func (r *Recorder) begin(ctx context.Context) *Call {
 	c := &Call{
 		Saga: info.Saga, Flow: info.Flow, Path: info.Path, Undo: info.Undo, Attempt: info.Attempt, Key: info.Key(), Began: time.Now(),
 	}
+	r.pulse.beat()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.calls = append(r.calls, c)
@@ -77,30 +79,35 @@ func (r *Recorder) begin(ctx context.Context) *Call {
 }
 
 // run calls the user's function and notes what it answered, also if it panics.
-func (r *Recorder) run(c *Call, ctx context.Context, next func(context.Context) error) (err error) {
-	err = errPanic
-	defer func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		c.Ran = append(c.Ran, err)
-	}()
-	err = next(ctx)
-	return err
+func (r *Recorder) run(c *Call, ctx context.Context, next func(context.Context) error) error {
+	return r.watched(func() error { return next(ctx) }, func(err error) { c.Ran = append(c.Ran, err) })
 }
 
 // answer notes what the engine gets.
-func (r *Recorder) answer(c *Call, attempt func() error) (err error) {
-	err = errPanic
-	defer func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		c.Err, c.Ended = err, time.Now()
-	}()
-	err = attempt()
-	return err
+func (r *Recorder) answer(c *Call, attempt func() error) error {
+	return r.watched(attempt, func(err error) { c.Err, c.Ended = err, time.Now() })
 }
 
-var errPanic = fmt.Errorf("sagatest: the function panicked")
+// watched calls f and notes how it ended: with its error, with a *step.PanicError, or by the end of its goroutine. A panic goes on.
+func (r *Recorder) watched(f func() error, note func(error)) (err error) {
+	returned := false
+	defer func() {
+		v := recover()
+		if !returned {
+			err = endOf(v)
+		}
+		r.pulse.beat()
+		r.mu.Lock()
+		note(err)
+		r.mu.Unlock()
+		if !returned && v != nil {
+			panic(v)
+		}
+	}()
+	err = f()
+	returned = true
+	return err
+}
 
 // Calls gives what was executed so far.
 func (r *Recorder) Calls() []Call {

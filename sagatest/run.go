@@ -21,6 +21,9 @@ type Run[O any] struct {
 // patience is the virtual time after which a saga is said not to end.
 const patience = 60 * 24 * time.Hour
 
+// mostAttempts is how often a step or an undo may run before it is said that it is never done.
+const mostAttempts = 5000
+
 // advance lets the saga go on until it has ended or, unless that is not enough, waits.
 func (r *Run[O]) advance(toTheEnd bool) {
 	r.t.Helper()
@@ -37,6 +40,8 @@ func (r *Run[O]) advance(toTheEnd bool) {
 			r.end = &end
 		case d := <-r.stage.dead:
 			r.end = &ending{err: d.Err}
+		case err := <-r.stage.tired:
+			r.t.Fatalf("%v\n  executed:\n%s", err, listOf(r.Calls()))
 		case <-r.stage.broker.parked:
 		case <-limit.C:
 			r.t.Fatalf("sagatest: the saga has not ended after %v: %s", patience, r.stage.standing())

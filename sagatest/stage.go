@@ -36,10 +36,13 @@ type stage struct {
 	awaiting  bool
 	dead      chan flow.DeadLetter
 	seen      map[node]time.Duration // waits that were told, and when they were reached
+	most      int                    // attempts of one node
+	tired     chan error             // why a node is not run any more
 
 	mu        sync.Mutex
 	happened  map[int]bool // by index in script
-	healed    bool         // faults that last are over
+	attempts  map[node]int
+	healed    bool // faults that last are over
 	cancelErr error
 	abandoned []string // paths
 	refusals  []string // of steps that changed something
@@ -55,10 +58,15 @@ type ending struct {
 // sagaID is the ID of the saga of a cell.
 const sagaID = "saga"
 
-func newStage(p *play, s script, opts flow.Options) *stage {
+func newStage(p *play, s script, opts flow.Options, attempts int) *stage {
 	st := &stage{
 		play: p, script: s, outline: outlineOf(p.def), broker: newMortal(), id: sagaID, serves: []flow.Definition{p.served}, began: time.Now(),
 		settled: make(chan ending, 1), dead: make(chan flow.DeadLetter, 64), seen: map[node]time.Duration{}, happened: map[int]bool{},
+		most: attempts, tired: make(chan error, 1), attempts: map[node]int{},
+	}
+	st.recorder.pulse, st.broker.pulse = p.pulse, p.pulse
+	if p.pulse != nil {
+		p.pulse.listen(st.recorder.Calls)
 	}
 	st.ctx, st.cancel = context.WithCancel(context.Background())
 	st.opts = st.options(opts)
@@ -137,6 +145,8 @@ func (s *stage) run(limit time.Duration) (end ending, relayed bool, err error) {
 			if err := s.tellWaits(); err != nil {
 				return end, relayed, err
 			}
+		case err := <-s.tired:
+			return end, relayed, err
 		case <-timer.C:
 			return end, relayed, fmt.Errorf("sagatest: the saga has not ended after %v: %s", limit, s.standing())
 		}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -26,6 +27,21 @@ func TestBrokenSaga(t *testing.T) {
 	case "input":
 		world.Input = nil
 		sagatest.Matrix(t, (*town).Buy, world)
+	case "world":
+		world.Limit, world.Patience, world.Attempts = -1, -1, -1
+		world.Invariants = []sagatest.Invariant[*town]{{}, sagatest.NothingHeld[*town]("stock", nil), sagatest.Conserved[*town, int]("points", nil)}
+		world.Expect = map[string]flow.State{"charge/refused": flow.StateRunning}
+		world.Pairs = []sagatest.Pair{{Step: sagatest.RunsTwice, Undo: sagatest.Cancelled}}
+		sagatest.Matrix(t, (*town).Buy, world)
+	case "keeps":
+		world.Keeps, world.Expect = []string{"charrge", "charge"}, map[string]flow.State{"announce/undo-runs-twice": flow.StateDone}
+		world.Expect["announce/undo-fails-once"] = flow.StateUndone
+		sagatest.Matrix(t, (*town).Buy, world)
+	case "examine":
+		world.Expect = map[string]flow.State{"pay/refused": flow.StateDone}
+		sagatest.Examine(t, (*town).Buy, world)
+	case "bubble":
+		synctest.Test(t, func(t *testing.T) { sagatest.Matrix(t, (*town).Buy, world) })
 	default:
 		t.Skip("it fails: other tests run it in a process of its own")
 	}
@@ -70,5 +86,32 @@ func TestNamesOfCellsThatDoNotExist(t *testing.T) {
 }
 
 func TestAMatrixNeedsAWorld(t *testing.T) {
-	assert.Contains(t, runBroken(t, "input", "^TestBrokenSaga$"), "sagatest: Matrix needs a saga, World.New and World.Input")
+	assert.Contains(t, runBroken(t, "input", "^TestBrokenSaga$"), "sagatest: the matrix cannot run:\n          World.Input is needed\n")
+}
+
+func TestAWorldThatCannotBe(t *testing.T) {
+	out := runBroken(t, "world", "^TestBrokenSaga$")
+	for _, says := range []string{
+		"World.Limit is -1ns", "World.Patience is -1ns", "World.Attempts is -1",
+		`World.Invariants[0] ("") has no function that checks`, `World.Invariants[1] ("stock") has no function that checks`, `World.Invariants[2] ("points")`,
+		`World.Expect of "charge/refused" is running, and a cell ends as StateDone, StateUndone or StateDeadLetter`,
+		`World.Pairs: no step fails by "runs-twice"`, `World.Pairs: "cancelled" is no fault of an undo`,
+	} {
+		assert.Contains(t, out, says)
+	}
+}
+
+func TestWhatIsKeptMustBeAStepWithAnEffectThatStays(t *testing.T) {
+	out := runBroken(t, "keeps", "^TestBrokenSaga$")
+	assert.Contains(t, out, "World.Keeps: charrge is no step; these are: reserve, charge, deliver, announce; charge has a compensation")
+	assert.Contains(t, out, "World.Expect: announce/undo-fails-once (it has no compensation)")
+	assert.Contains(t, out, "World.Expect: announce/undo-runs-twice")
+}
+
+func TestExamineFindsNamesThatDoNotExist(t *testing.T) {
+	assert.Contains(t, runBroken(t, "examine", "^TestBrokenSaga$"), "sagatest: the matrix has no such cells: World.Expect: pay/refused")
+}
+
+func TestAMatrixInABubble(t *testing.T) {
+	assert.Contains(t, runBroken(t, "bubble", "^TestBrokenSaga$"), "sagatest: Matrix and Examine make a bubble for each cell: call them outside of synctest.Test")
 }

@@ -19,8 +19,8 @@ type World[W, I any] struct {
 	Invariants []Invariant[W] // hold when the saga has ended, however that was
 	// Snapshot gives a copy of all that sagas change, with maps and lists of its own. A saga that ended undone leaves it as it was, and a step that refuses does not change it.
 	Snapshot func(W) any
-	// Keeps are the paths of steps whose effects may stay in a saga that is undone. Others that have no compensation and are not
-	// ReadOnly are a mistake.
+	// Keeps are the paths of steps whose effects may stay in a saga that is undone, with or without the numbers of items and rounds. Others that
+	// have no compensation and are not ReadOnly are a mistake.
 	Keeps []string
 
 	// Signals is called whenever a saga waits for a signal, or for time to pass, and sends what comes then. Without it nothing comes.
@@ -38,9 +38,11 @@ type World[W, I any] struct {
 	// Pairs adds the cells in which a step fails by the first fault and an undo that follows suffers the second.
 	Pairs []Pair
 
-	Options flow.Options  // of the engines: Errors, Codec, Propagators and so on
-	Limit   time.Duration // of virtual time that a saga may take; 0 is 60 days
-	Verbose bool          // log the whole table although all is well; go test -v does, too
+	Options  flow.Options  // of the engines: Errors, Codec, Propagators and so on
+	Limit    time.Duration // of virtual time that a saga may take; 0 is 60 days
+	Attempts int           // that a step or an undo may need in one cell; 0 is 5,000
+	Patience time.Duration // of real time in which nothing moves before a cell is given up; 0 is 10 s
+	Verbose  bool          // log the whole table although all is well; go test -v does, too
 }
 
 // Pair is two faults in one saga: of a step, one of Refused, FailsBefore, LostReply, TimesOut and Panics, and of an undo that follows.
