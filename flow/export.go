@@ -38,6 +38,9 @@ const exportReads = 20
 // one moment, the error says so: try again when it waits or is a dead letter. ErrUnknown says that there is no such saga, ErrSettled
 // that it has ended, so that there is nothing to go on with.
 func Export(ctx context.Context, b broker.Broker, id string) (Exported, error) {
+	if b == nil {
+		return Exported{}, fmt.Errorf("flow: export saga %q: %w: the broker is nil", id, ErrZero)
+	}
 	root, _, _ := strings.Cut(id, "/")
 	var before []broker.Snapshot
 	for range exportReads {
@@ -116,6 +119,9 @@ func Import(ctx context.Context, b broker.Broker, x Exported) error {
 }
 
 func (x Exported) importTo(ctx context.Context, b broker.Broker) error {
+	if b == nil {
+		return fmt.Errorf("%w: the broker is nil", ErrZero)
+	}
 	restorer, ok := b.(broker.Restorer)
 	if !ok {
 		return fmt.Errorf("a %T cannot restore sagas: %w", b, errors.ErrUnsupported)
@@ -152,7 +158,7 @@ func interrupted(s broker.Snapshot) broker.Snapshot {
 func (x Exported) sum() string {
 	hash := sha256.New()
 	for _, s := range x.Sagas {
-		hash.Write([]byte(fileOf(s).sum()))
+		hash.Write([]byte(fileOf(s).sum(x.At)))
 	}
 	return hex.EncodeToString(hash.Sum(nil)[:16])
 }

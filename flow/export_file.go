@@ -92,8 +92,8 @@ func fileOf(s broker.Snapshot) exportSaga {
 	return f
 }
 
-// sum tells whether something was changed.
-func (f exportSaga) sum() string {
+// sum tells whether something was changed: of the saga, or when it was exported.
+func (f exportSaga) sum(at time.Time) string {
 	f.Started, f.Ended, f.Noted, f.Sum = nil, nil, nil, ""
 	f.Journal, f.Mail = slices.Clone(f.Journal), slices.Clone(f.Mail)
 	for i := range f.Journal {
@@ -103,7 +103,7 @@ func (f exportSaga) sum() string {
 		f.Mail[i].Shows = nil
 	}
 	data, _ := json.Marshal(f) // strings, numbers, bytes and times cannot fail
-	sum := sha256.Sum256(data)
+	sum := sha256.Sum256(at.UTC().AppendFormat(data, time.RFC3339Nano))
 	return hex.EncodeToString(sum[:16])
 }
 
@@ -126,7 +126,7 @@ func (x Exported) Write(w io.Writer, o ExportOptions) error {
 	file := exportFile{Skald: exportFormat, Version: exportVersion, At: x.At.UTC(), Payloads: o.Payloads, Sagas: []exportSaga{}}
 	for _, s := range x.Sagas {
 		f := fileOf(s)
-		f.Sum = f.sum()
+		f.Sum = f.sum(x.At)
 		newShower(o).show(&f, s)
 		if !o.Payloads {
 			f = f.withoutPayloads()
@@ -163,7 +163,10 @@ func parseExport(data []byte) (x Exported, err error) {
 		Payloads bool   `json:"payloads"`
 	}
 	err = json.Unmarshal(data, &kind)
+	_, otherwise := errors.AsType[*json.UnmarshalTypeError](err)
 	switch {
+	case otherwise:
+		return x, errors.New("it is not a saga's export: it is JSON of another form")
 	case err != nil:
 		return x, fmt.Errorf("it is damaged, or no JSON: %w", err)
 	case kind.Skald != exportFormat:
@@ -181,7 +184,7 @@ func parseExport(data []byte) (x Exported, err error) {
 	}
 	x.At = file.At
 	for i, f := range file.Sagas {
-		s, err := f.snapshot()
+		s, err := f.snapshot(file.At)
 		if err != nil {
 			return Exported{}, fmt.Errorf("saga %d of it, %.80q: %w", i+1, f.ID, err)
 		}
@@ -191,8 +194,8 @@ func parseExport(data []byte) (x Exported, err error) {
 }
 
 // snapshot is what was exported.
-func (f exportSaga) snapshot() (s broker.Snapshot, err error) {
-	if f.Sum != f.sum() {
+func (f exportSaga) snapshot(at time.Time) (s broker.Snapshot, err error) {
+	if f.Sum != f.sum(at) {
 		return s, errors.New("it was damaged or changed by hand: its sum does not fit its bytes. Export it again")
 	}
 	s.Record = broker.Record{

@@ -192,6 +192,7 @@ func TestADamagedExportIsRefused(t *testing.T) {
 		"later version": {`"version": 1`, `"version": 2`, "version 2"},
 		"changed":       {`"revision": `, `"revision": 1`, "changed by hand"},
 		"a field":       {`"takeovers"`, `"takeover"`, "damaged"},
+		"another time":  {`"exported": "2`, `"exported": "3`, "changed by hand"},
 		"cut short":     {"}\n", "", "damaged"},
 		"no saga":       {`"sagas": [`, `"sagas": [], "old": [`, "damaged"},
 	} {
@@ -208,6 +209,14 @@ func TestADamagedExportIsRefused(t *testing.T) {
 	}
 	_, err := flow.ReadExport(strings.NewReader(`{"skald":"export","version":1,"exported":"2026-01-01T00:00:00Z","payloads":true,"sagas":[]}`))
 	require.ErrorContains(t, err, "no saga")
+	_, err = flow.ReadExport(strings.NewReader("[1]"))
+	require.EqualError(t, err, "flow: read an export: it is not a saga's export: it is JSON of another form")
+}
+
+func TestExportAndImportNeedABroker(t *testing.T) {
+	_, err := flow.Export(t.Context(), nil, "s")
+	require.ErrorIs(t, err, flow.ErrZero)
+	require.ErrorIs(t, flow.Import(t.Context(), nil, flow.Exported{}), flow.ErrZero)
 }
 
 // noRestorer is a broker that cannot restore.
