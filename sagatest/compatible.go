@@ -111,7 +111,10 @@ func readRecord(file string) (r record, err error) {
 		return r, err
 	}
 	err = json.Unmarshal(data, &r)
+	_, otherwise := errors.AsType[*json.UnmarshalTypeError](err)
 	switch {
+	case otherwise:
+		return r, errors.New("it is no recorded definition: delete it and record it again")
 	case err != nil:
 		return r, fmt.Errorf("it is damaged: %w", err)
 	case r.Skald != recordFormat:

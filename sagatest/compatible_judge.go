@@ -91,9 +91,8 @@ func indexOf(parts []part, path string) int {
 // gone reports a part that is not in its sequence any more, and gives the new parts without the one that it may be now.
 func (j *judgement) gone(p part, fresh []part) []part {
 	if k := likely(p, fresh); k >= 0 {
-		name := p.Path[strings.LastIndex(p.Path, "/")+1:]
 		j.add(p.Path, fmt.Sprintf("it is gone; %q may be what it is called now", fresh[k].Path),
-			fmt.Sprintf("A saga finds its %s by its path: keep the name, say with .As(%q)", p.Kind, name))
+			fmt.Sprintf("A saga finds its %s by its path: %s", p.Kind, howToKeep(p, fresh[k])))
 		return slices.Delete(fresh, k, k+1)
 	}
 	if where := findPart(j.now.Parts, p.Path); where != nil {
@@ -102,6 +101,19 @@ func (j *judgement) gone(p part, fresh []part) []part {
 	}
 	j.add(p.Path, fmt.Sprintf("the %s is gone", p.Kind), "Sagas have recorded it: keep it until they have ended")
 	return fresh
+}
+
+// howToKeep says how a part that was renamed gets its name back.
+func howToKeep(was, is part) string {
+	name := was.Path[strings.LastIndex(was.Path, "/")+1:]
+	switch {
+	case was.Kind == "wait" && was.Signal != is.Signal:
+		return fmt.Sprintf("keep the name of the signal, flow.NewSignal[…](%q), by which the signals that have come are found as well", was.Signal)
+	case was.Kind == "step", was.Kind == "child", was.Kind == "wait":
+		return fmt.Sprintf("keep the name, say with .As(%q)", name)
+	default:
+		return fmt.Sprintf("keep the name, the first argument of what makes the %s: %q", was.Kind, name)
+	}
 }
 
 // likely finds the new part that p was most likely renamed to: one of its kind, and of its name if it moved under another flow, or the one

@@ -100,6 +100,20 @@ var changes = []struct {
 	{"an output", of(step.Do("a", func(context.Context, int) error { return nil }), with("b")), of(bare("a"), with("b")), "a: it has an output now"},
 }
 
+func TestHowToKeepANameDependsOnWhatHasIt(t *testing.T) {
+	due, later := flow.NewSignal[int]("due"), flow.NewSignal[int]("paid").As("later")
+	for says, now := range map[string][2]flow.Flow[int, int]{
+		`.As("a")`: {of(with("a")), of(with("aa"))},
+		`keep the name of the signal, flow.NewSignal[…]("paid"), by which`: {of().Wait(paid, plus), of().Wait(due, plus)},
+		`.As("paid")`: {of().Wait(paid, plus), of().Wait(later, plus)},
+		`keep the name, the first argument of what makes the delay: "rest"`: {of().Delay("rest", anHour), of().Delay("pause", anHour)},
+		`keep the name, the first argument of what makes the choice: "big"`: {of().When("big", even, with("x")), of().When("huge", even, with("x"))},
+	} {
+		found := judge(recordOf(definitionOf(now[0])), recordOf(definitionOf(now[1])))
+		assert.Contains(t, found[0].do, says)
+	}
+}
+
 func plus(a, b int) int  { return a + b }
 func threes(n int) bool  { return n%3 == 0 }
 func truth(n int) string { return map[bool]string{true: "yes", false: "no"}[even(n)] }

@@ -14,7 +14,16 @@ const maxDifferences = 8
 
 // differences tells how now differs from before, one place each: "Points[ada]: 40, was 30". An empty map or list is like none.
 func differences(before, now any) []string {
-	d := differ{seen: map[[2]uintptr]bool{}}
+	return differ{was: "was", were: "were"}.differences(before, now)
+}
+
+// unexpected is differences of what was expected and what is: "Points[ada]: 40, expected 30".
+func unexpected(want, got any) []string {
+	return differ{was: "expected", were: "expected"}.differences(want, got)
+}
+
+func (d differ) differences(before, now any) []string {
+	d.seen = map[[2]uintptr]bool{}
 	d.compare("", reflect.ValueOf(before), reflect.ValueOf(now))
 	if len(d.found) > maxDifferences {
 		d.found = append(d.found[:maxDifferences], fmt.Sprintf("and %d more", len(d.found)-maxDifferences))
@@ -25,6 +34,8 @@ func differences(before, now any) []string {
 type differ struct {
 	found []string
 	seen  map[[2]uintptr]bool // pointers that were compared
+
+	was, were string // words
 }
 
 func (d *differ) tell(at, format string, args ...any) {
@@ -38,7 +49,7 @@ func (d *differ) compare(at string, a, b reflect.Value) {
 	switch {
 	case !a.IsValid() || !b.IsValid() || a.Type() != b.Type():
 		if a.IsValid() || b.IsValid() {
-			d.tell(at, "%s, was %s", text(b), text(a))
+			d.tell(at, "%s, %s %s", text(b), d.was, text(a))
 		}
 		return
 	}
@@ -55,7 +66,7 @@ func (d *differ) compare(at string, a, b reflect.Value) {
 		d.compareInner(at, a, b)
 	default:
 		if text(a) != text(b) {
-			d.tell(at, "%s, was %s", text(b), text(a))
+			d.tell(at, "%s, %s %s", text(b), d.was, text(a))
 		}
 	}
 }
@@ -63,7 +74,7 @@ func (d *differ) compare(at string, a, b reflect.Value) {
 func (d *differ) compareInner(at string, a, b reflect.Value) {
 	if a.IsNil() || b.IsNil() {
 		if a.IsNil() != b.IsNil() {
-			d.tell(at, "%s, was %s", text(b), text(a))
+			d.tell(at, "%s, %s %s", text(b), d.was, text(a))
 		}
 		return
 	}
@@ -103,7 +114,7 @@ func (d *differ) compareLists(at string, a, b reflect.Value) {
 		d.compare(fmt.Sprintf("%s[%d]", at, k), a.Index(k), b.Index(k))
 	}
 	if a.Len() != b.Len() {
-		d.tell(at, "%d elements, were %d", b.Len(), a.Len())
+		d.tell(at, "%d elements, %s %d", b.Len(), d.were, a.Len())
 	}
 }
 

@@ -12,10 +12,11 @@ import (
 
 // Case is one saga that is to be tested, with what goes wrong in it. Make one with Given.
 type Case[I, O any] struct {
-	t      testing.TB
-	saga   flow.Flow[I, O]
-	opts   flow.Options
-	script script
+	t       testing.TB
+	saga    flow.Flow[I, O]
+	opts    flow.Options
+	script  script
+	started bool
 }
 
 // Given begins a test of a single run of a saga, inside a bubble of package testing/synctest:
@@ -30,13 +31,14 @@ type Case[I, O any] struct {
 // It runs on a broker in memory. Methods that expect something fail the test with what they found, and let it go on.
 func Given[I, O any](t testing.TB, saga flow.Flow[I, O], opts flow.Options) *Case[I, O] {
 	t.Helper()
-	defer func() {
-		if recover() != nil {
-			t.Fatal("sagatest: Given works in virtual time: call it inside synctest.Test(t, func(t *testing.T) { … })")
+	needBubble(t, "Given")
+	c := &Case[I, O]{t: t, saga: saga, opts: opts}
+	t.Cleanup(func() {
+		if !c.started && !t.Failed() {
+			t.Errorf("sagatest: Given of %q was never started, and has tested nothing: call Start", saga.Name())
 		}
-	}()
-	synctest.Wait()
-	return &Case[I, O]{t: t, saga: saga, opts: opts}
+	})
+	return c
 }
 
 // Inject lets a fault happen to the step with that path, or to its undo. Each of them can have one fault.
@@ -48,12 +50,14 @@ func (c *Case[I, O]) Inject(path string, f Fault) *Case[I, O] {
 // Refuse lets a step refuse with err, without being called.
 func (c *Case[I, O]) Refuse(path string, err error) *Case[I, O] {
 	c.t.Helper()
+	c.needError(err, "Refuse", path, Refused)
 	return c.inject(path, Refused, err)
 }
 
 // Fail lets every attempt of a step fail with err before it is called, as often as its Retry grants attempts.
 func (c *Case[I, O]) Fail(path string, err error) *Case[I, O] {
 	c.t.Helper()
+	c.needError(err, "Fail", path, FailsBefore)
 	return c.inject(path, FailsBefore, err)
 }
 
@@ -72,20 +76,35 @@ func (c *Case[I, O]) Crash(path string) *Case[I, O] {
 // FailUndo lets the undo of a step fail for good with err.
 func (c *Case[I, O]) FailUndo(path string, err error) *Case[I, O] {
 	c.t.Helper()
+	c.needError(err, "FailUndo", path, UndoFails)
 	return c.inject(path, UndoFails, err)
+}
+
+func (c *Case[I, O]) needError(err error, call, path string, f Fault) {
+	c.t.Helper()
+	if err == nil {
+		c.t.Fatalf("sagatest: %s(%q, nil) needs an error; Inject(%q, %q) makes one", call, path, path, f)
+	}
 }
 
 func (c *Case[I, O]) inject(path string, f Fault, err error) *Case[I, O] {
 	c.t.Helper()
 	n := node{path, slices.Contains(undoFaults, f)}
 	o := outlineOf(playOf(c.saga, nil).def)
-	switch _, taken := c.script.at(n); {
+	_, taken := c.script.at(n)
+	switch at, spec := o.at(path), o.step(path); {
+	case f == OthersAct, f == ParticipantFails, f == RunsTwiceUndone, f == DeadlinePasses, f == NoSignal, f == NoFault:
+		c.t.Fatalf("sagatest: the fault %q is one of the matrix only", f)
+	case !n.undo && !slices.Contains(stepFaults, f):
+		c.t.Fatalf("sagatest: there is no fault %q; see sagatest.Fault for those that there are", f)
+	case at == nil:
+		c.t.Fatalf("sagatest: no step has the path %q; these are the steps: %s", path, strings.Join(o.steps(), ", "))
+	case spec == nil:
+		c.t.Fatalf("sagatest: %s is a %v, and faults happen to steps; these are the steps: %s", path, at.Kind, strings.Join(o.steps(), ", "))
 	case taken:
 		c.t.Fatalf("sagatest: %s has a fault already", n)
-	case o.step(path) == nil:
-		c.t.Fatalf("sagatest: no step has the path %q; these are the paths: %s", path, strings.Join(c.saga.Steps(), ", "))
-	case !n.undo && !slices.Contains(stepFaults, f), f == OthersAct, f == ParticipantFails, f == RunsTwiceUndone, f == DeadlinePasses:
-		c.t.Fatalf("sagatest: the fault %q is one of the matrix only", f)
+	case n.undo && spec.Undo == nil:
+		c.t.Fatalf("sagatest: %s has no compensation to which %q could happen", path, f)
 	}
 	c.script = append(c.script, injection{node: n, fault: f, err: err})
 	return c
@@ -94,6 +113,7 @@ func (c *Case[I, O]) inject(path string, f Fault, err error) *Case[I, O] {
 // Start starts the saga, and lets it go on until it has ended or waits for a signal or a Delay.
 func (c *Case[I, O]) Start(in I) *Run[O] {
 	c.t.Helper()
+	c.started = true
 	s := newStage(playOf(c.saga, func() I { return in }), c.script, c.opts, mostAttempts)
 	r := &Run[O]{t: c.t, stage: s}
 	c.t.Cleanup(r.close)

@@ -122,7 +122,7 @@ func TestExpectationsFail(t *testing.T) {
 		expect func(r *sagatest.Run[string])
 		says   string
 	}{
-		"ran":     {func(r *sagatest.Run[string]) { r.Ran("reserve", "deliver") }, "steps that were done:\n      expected  got\n      reserve   reserve\n    ✗ deliver   –\n  executed:\nreserve\n"},
+		"ran":     {func(r *sagatest.Run[string]) { r.Ran("reserve", "deliver") }, "steps that were done:\n      expected  got\n      reserve   reserve\n    ✗ deliver   –\n  the saga has ended: flow: saga \"saga\" of \"buy\" is undone: step \"charge\" failed: shop: not enough points\n  executed:\nreserve\n"},
 		"undid":   {func(r *sagatest.Run[string]) { r.Undid() }, "✗ –         reserve"},
 		"waits":   {func(r *sagatest.Run[string]) { r.Waits("x") }, "the saga waits"},
 		"gives":   {func(r *sagatest.Run[string]) { r.Gives("x") }, "the saga is not done: flow: saga"},
@@ -156,7 +156,7 @@ func TestGivesTellsADifference(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{TB: t}
 		sagatest.Given(f, newTown().Buy(), shopped).Start(aCat).Gives("x")
-		assert.Equal(t, []string{"sagatest: the saga gives something else: hold of a cat, was x"}, f.failures)
+		assert.Equal(t, []string{"sagatest: the saga gives something else: hold of a cat, expected x"}, f.failures)
 	})
 }
 
@@ -165,7 +165,16 @@ func TestMistakesOfExpectations(t *testing.T) {
 		return sagatest.Given(&fake{TB: t}, newTown().Buy(), shopped)
 	}
 	for says, mistake := range map[string]func(t *testing.T){
-		`sagatest: no step has the path "pay"; these are the paths: reserve, charge, deliver, announce`: func(t *testing.T) { given(t).LoseReply("pay") },
+		`sagatest: no step has the path "pay"; these are the steps: reserve, charge, deliver, announce`:       func(t *testing.T) { given(t).LoseReply("pay") },
+		`sagatest: there is no fault "losst"; see sagatest.Fault for those that there are`:                    func(t *testing.T) { given(t).Inject("charge", "losst") },
+		`sagatest: the fault "no-signal" is one of the matrix only`:                                           func(t *testing.T) { given(t).Inject("charge", sagatest.NoSignal) },
+		`sagatest: announce has no compensation to which "undo-fails-for-good" could happen`:                  func(t *testing.T) { given(t).FailUndo("announce", errDown) },
+		`sagatest: Fail("charge", nil) needs an error; Inject("charge", "fails-before") makes one`:            func(t *testing.T) { given(t).Fail("charge", nil) },
+		`sagatest: Refuse("charge", nil) needs an error; Inject("charge", "refused") makes one`:               func(t *testing.T) { given(t).Refuse("charge", nil) },
+		`sagatest: FailUndo("charge", nil) needs an error; Inject("charge", "undo-fails-for-good") makes one`: func(t *testing.T) { given(t).FailUndo("charge", nil) },
+		`sagatest: paid is a wait, and faults happen to steps; these are the steps: order, paid/remind, ship`: func(t *testing.T) {
+			sagatest.Given(&fake{TB: t}, patient(), flow.Options{}).LoseReply("paid")
+		},
 		"sagatest: charge has a fault already":                            func(t *testing.T) { given(t).LoseReply("charge").Crash("charge") },
 		`sagatest: the fault "deadline-passes" is one of the matrix only`: func(t *testing.T) { given(t).Inject("charge", sagatest.DeadlinePasses) },
 	} {
@@ -215,5 +224,73 @@ func TestARecorderSeesPanics(t *testing.T) {
 		assert.Equal(t, "a: panic: oops", run.Calls()[0].String())
 		_, err := run.Result()
 		assert.ErrorContains(t, err, "oops")
+	})
+}
+
+func TestGivenWithoutStartTestsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{TB: t}
+		t.Cleanup(func() {
+			assert.Equal(t, []string{`sagatest: Given of "buy" was never started, and has tested nothing: call Start`}, f.failures)
+		}) // runs last
+		sagatest.Given(f, newTown().Buy(), shopped).Refuse("charge", errPoor)
+	})
+}
+
+func TestAnErrorThatIsNotRegisteredIsHintedAt(t *testing.T) {
+	errNew := errors.New("shop: closed on mondays")
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{TB: t}
+		sagatest.Given(f, newTown().Buy(), shopped).Fail("reserve", errNew).Start(aCat).Undone(errNew)
+		require.Len(t, f.failures, 1)
+		assert.Contains(t, f.failures[0], `"shop: closed on mondays" is not registered, so callers get its text only: give Options.Errors an errcodec.Sentinel`)
+		f.failures = nil
+		sagatest.Given(f, newTown().Buy(), shopped).Fail("reserve", errNew).Start(aCat).Undone(errPoor)
+		assert.NotContains(t, f.failures[0], "not registered", "errPoor is")
+	})
+}
+
+func TestADeadLetterIsFoundByTheErrorOfItsUndo(t *testing.T) {
+	bubbled(t, "undo", func(t *testing.T, buy *sagatest.Case[wish, string]) {
+		buy.Refuse("announce", errPoor).FailUndo("charge", errSoldOut).Start(aCat).DeadLetter(errSoldOut).DeadLetter(errPoor)
+	})
+}
+
+func TestSignalsThatNobodyWaitsFor(t *testing.T) {
+	for says, send := range map[string]func(r *sagatest.Run[int]){
+		`sagatest: Run.Signal: the saga never waits for signal "payed"; it waits for: "paid"`: func(r *sagatest.Run[int]) { r.Signal(flow.NewSignal[int]("payed"), 1) },
+		`sagatest: Run.Signal: signal "paid" carries a string, and the saga waits at paid for one that carries a int`: func(r *sagatest.Run[int]) {
+			r.Signal(flow.NewSignal[string]("paid"), "a")
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fake{TB: t}
+			send(sagatest.Given(f, patient(), flow.Options{}).Start(0))
+			assert.Equal(t, []string{says}, f.failures)
+		})
+	}
+	world := sagatest.World[int, int]{
+		New: func() int { return 0 }, Input: func(int) int { return 0 },
+		Signals: func(_ int, at sagatest.Waiting) error { return at.Send(flow.NewSignal[int]("payed"), 1) },
+	}
+	r := sagatest.Examine(t, func(int) flow.Flow[int, int] { return patient() }, world)
+	require.NotEmpty(t, r.Failures)
+	assert.Contains(t, r.Failures[0].Broken[0], `World.Signals at paid: the saga never waits for signal "payed"; it waits for: "paid"`)
+}
+
+func TestSignalsOfChildren(t *testing.T) {
+	world := sagatest.World[int, int]{
+		New: func() int { return 0 }, Input: func(int) int { return 0 },
+		Signals: func(_ int, at sagatest.Waiting) error { return at.Send(paid, 1) },
+	}
+	saga := flow.New[int]("outer").Then(flow.Child(patient()))
+	r := sagatest.Examine(t, func(int) flow.Flow[int, int] { return saga }, world)
+	for _, c := range r.Failures {
+		assert.NotContains(t, c.Broken[0], "never waits", c.Name)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{TB: t}
+		sagatest.Given(f, saga, flow.Options{}).Start(0).Signal(paid, 1)
+		assert.Equal(t, []string{`sagatest: Run.Signal: the saga never waits for signal "paid"; it waits for: none`}, f.failures, "its child does")
 	})
 }

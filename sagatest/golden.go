@@ -52,16 +52,17 @@ func Golden[I, O any](t testing.TB, saga flow.Flow[I, O], file string) {
 		writeFile(t, file, []byte(got))
 		return
 	}
-	want, err := os.ReadFile(file)
+	data, err := os.ReadFile(file)
+	want := strings.ReplaceAll(string(data), "\r\n", "\n") // as git may write it
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		t.Fatalf("sagatest: %s is not there yet; write it with\n  "+howToUpdate, file, t.Name())
 	case err != nil:
 		t.Fatalf("sagatest: %v", err)
-	case string(want) != got:
+	case want != got:
 		t.Errorf("sagatest: the durable names of %q differ from %s (- there, + now):\n%s"+
 			"A saga in flight finds its steps by these names. If it may be so, because Compatible passes or no saga is in flight:\n  "+howToUpdate,
-			saga.Name(), file, lineDiff(string(want), got), t.Name())
+			saga.Name(), file, lineDiff(want, got), t.Name())
 	}
 }
 

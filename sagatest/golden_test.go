@@ -3,6 +3,7 @@ package sagatest
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -85,9 +86,20 @@ func TestCompatibleRecordsOnceAndThenCompares(t *testing.T) {
 	assert.Equal(t, before, after, "a record is never overwritten")
 
 	for text, says := range map[string]string{
-		`{"skald": "definition", "version": 7}`: "version 7", `{"skald": "export"}`: "no recorded definition", `{`: "damaged",
+		`{"skald": "definition", "version": 7}`: "version 7", `{"skald": "export"}`: "no recorded definition", `{`: "damaged", `[1]`: "no recorded definition",
 	} {
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 		assert.Contains(t, check(wide()), says)
 	}
+}
+
+func TestAGoldenFileThatGitWroteWithOtherLineEnds(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "order.golden")
+	t.Setenv(UpdateVariable, "1")
+	Golden(t, wide(), file)
+	t.Setenv(UpdateVariable, "")
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, []byte(strings.ReplaceAll(string(text), "\n", "\r\n")), 0o600))
+	assert.Empty(t, saidBy(t, func(tb testing.TB) { Golden(tb, wide(), file) }))
 }

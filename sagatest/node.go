@@ -1,9 +1,12 @@
 package sagatest
 
 import (
+	"cmp"
+	"fmt"
 	"regexp"
 	"strings"
 
+	"github.com/skald-go/skald/flow"
 	"github.com/skald-go/skald/internal/plan"
 	"github.com/skald-go/skald/step"
 )
@@ -40,11 +43,12 @@ type outline struct {
 	order    []string              // the paths, in the order of definition
 	parallel map[string]bool       // what runs side by side starts with one of these
 	after    map[string]bool       // steps that come after a pivot
+	owner    map[string]string     // the path of the child that a path is in
 	past     bool
 }
 
 func outlineOf(def *plan.Def) *outline {
-	o := &outline{nodes: map[string]*plan.Node{}, parallel: map[string]bool{}, after: map[string]bool{}}
+	o := &outline{nodes: map[string]*plan.Node{}, parallel: map[string]bool{}, after: map[string]bool{}, owner: map[string]string{}}
 	o.add(def, "")
 	return o
 }
@@ -54,6 +58,7 @@ func (o *outline) add(def *plan.Def, outer string) {
 		at := plan.Under(outer, path)
 		o.nodes[at] = n
 		o.order = append(o.order, at)
+		o.owner[at] = outer
 		switch n.Kind {
 		case plan.All, plan.Each, plan.Race:
 			o.parallel[at] = true
@@ -77,6 +82,29 @@ func (o *outline) step(path string) *plan.StepSpec {
 		return n.Step
 	}
 	return nil
+}
+
+// awaits says why the saga, or its child at a path, never takes a signal.
+func (o *outline) awaits[S any](child string, signal flow.Signal[S]) error {
+	sent := flow.New[S]("sent").Wait(signal, func(s, _ S) S { return s }).Plan().Node
+	for sent.Kind != plan.Wait {
+		sent = sent.Kids[0]
+	}
+	child = numbers.ReplaceAllString(child, "$1$2$3")
+	var names []string
+	for _, path := range o.order {
+		n := o.nodes[path]
+		switch {
+		case n.Kind != plan.Wait || o.owner[path] != child:
+		case n.Signal != sent.Signal:
+			names = append(names, fmt.Sprintf("%q", n.Signal))
+		case n.Letter.Go != sent.Letter.Go:
+			return fmt.Errorf("signal %q carries a %v, and the saga waits at %s for one that carries a %v", n.Signal, sent.Letter, path, n.Letter)
+		default:
+			return nil
+		}
+	}
+	return fmt.Errorf("the saga never waits for signal %q; it waits for: %s", sent.Signal, cmp.Or(strings.Join(names, ", "), "none"))
 }
 
 func (o *outline) isAfterPivot(path string) bool {

@@ -26,6 +26,7 @@ type Replayed[O any] struct {
 	future   flow.Future[O]
 	id       string
 	dead     chan flow.DeadLetter
+	outline  *outline
 }
 
 // Replay lets a saga that was exported with its payloads (skald export --payloads, flow.Export) go on with the present code, inside a
@@ -54,7 +55,7 @@ func Replay[I, O any](t testing.TB, file string, saga flow.Flow[I, O], opts flow
 		t.Fatalf("sagatest: replay %s: %v", file, err)
 	}
 	time.Sleep(time.Until(x.At))
-	r := &Replayed[O]{t: t, ctx: t.Context(), recorder: new(Recorder), id: x.ID(), dead: make(chan flow.DeadLetter, 1)}
+	r := &Replayed[O]{t: t, ctx: t.Context(), recorder: new(Recorder), id: x.ID(), dead: make(chan flow.DeadLetter, 1), outline: outlineOf(definitionOf(saga))}
 	if err := r.begin(x, saga, opts); err != nil {
 		t.Fatalf("sagatest: replay %s: %v", file, err)
 	}
@@ -66,11 +67,9 @@ func Replay[I, O any](t testing.TB, file string, saga flow.Flow[I, O], opts flow
 // needBubble fails the test if it is not in virtual time.
 func needBubble(t testing.TB, call string) {
 	t.Helper()
-	defer func() {
-		if recover() != nil {
-			t.Fatalf("sagatest: %s works in virtual time: call it inside synctest.Test(t, func(t *testing.T) { … })", call)
-		}
-	}()
+	if !isBubble() {
+		t.Fatalf("sagatest: %s works in virtual time: call it inside synctest.Test(t, func(t *testing.T) { … })", call)
+	}
 	synctest.Wait()
 }
 
@@ -185,7 +184,11 @@ func (r *Replayed[O]) After(d time.Duration) *Replayed[O] {
 // Signal gives the saga a signal, and lets it go on.
 func (r *Replayed[O]) Signal[S any](signal flow.Signal[S], value S) *Replayed[O] {
 	r.t.Helper()
-	if err := signal.Send(r.ctx, r.engine, r.id, value); err != nil {
+	err := signal.Send(r.ctx, r.engine, r.id, value)
+	if err == nil {
+		err = r.outline.awaits("", signal)
+	}
+	if err != nil {
 		r.t.Errorf("sagatest: replay of saga %q: %v", r.id, err)
 	}
 	synctest.Wait()

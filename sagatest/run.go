@@ -2,6 +2,7 @@ package sagatest
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -82,8 +83,12 @@ func (r *Run[O]) After(d time.Duration) *Run[O] {
 // Signal gives the saga a signal, and lets it go on until it has ended or waits.
 func (r *Run[O]) Signal[S any](signal flow.Signal[S], value S) *Run[O] {
 	r.t.Helper()
-	if err := signal.Send(r.stage.ctx, r.stage.caller, r.stage.id, value); err != nil {
-		r.t.Error(err)
+	err := signal.Send(r.stage.ctx, r.stage.caller, r.stage.id, value)
+	if err == nil {
+		err = r.stage.outline.awaits("", signal)
+	}
+	if err != nil {
+		r.t.Errorf("sagatest: Run.Signal: %v", err)
 	}
 	r.advance(false)
 	return r
@@ -126,7 +131,19 @@ func (r *Run[O]) Undid(paths ...string) *Run[O] {
 func (r *Run[O]) expect(what string, want, got []string) {
 	r.t.Helper()
 	if !slices.Equal(want, got) {
-		r.t.Errorf("sagatest: %s:%s\n  executed:\n%v", what, sideways(want, got), &r.stage.recorder)
+		r.t.Errorf("sagatest: %s:%s\n  %s\n  executed:\n%v", what, sideways(want, got), r.standing(), &r.stage.recorder)
+	}
+}
+
+// standing says where the saga is, and why.
+func (r *Run[O]) standing() string {
+	switch {
+	case r.end == nil:
+		return "the saga has not ended: " + r.stage.standing()
+	case r.end.err != nil:
+		return "the saga has ended: " + r.end.err.Error()
+	default:
+		return "the saga is done"
 	}
 }
 
@@ -138,7 +155,7 @@ func (r *Run[O]) Gives(want O) *Run[O] {
 	case err != nil:
 		r.t.Errorf("sagatest: the saga is not done: %v\n  executed:\n%v", err, &r.stage.recorder)
 	default:
-		if other := differences(want, got); len(other) > 0 {
+		if other := unexpected(want, got); len(other) > 0 {
 			r.t.Errorf("sagatest: the saga gives something else: %s", join(other))
 		}
 	}
@@ -162,7 +179,8 @@ func (r *Run[O]) RefusedWith(cause error) *Run[O] {
 	return r
 }
 
-// DeadLetter waits for the end, and expects that the saga is a dead letter because of an error that is cause under errors.Is.
+// DeadLetter waits for the end, and expects that the saga is a dead letter because of an error that is cause under errors.Is: that of the step that failed
+// first, or that of an undo that failed for good.
 func (r *Run[O]) DeadLetter(cause error) *Run[O] {
 	r.t.Helper()
 	r.ended(flow.StateDeadLetter, cause)
@@ -174,10 +192,25 @@ func (r *Run[O]) ended(want flow.State, cause error) error {
 	_, err := r.Result()
 	if got := stateOf(err); got != want {
 		r.t.Errorf("sagatest: the saga is %v, expected: %v: %v\n  executed:\n%v", got, want, err, &r.stage.recorder)
-	} else if !errors.Is(err, cause) {
-		r.t.Errorf("sagatest: the saga is %v for another reason, expected: %v: %v", got, cause, err)
+	} else if !errors.Is(err, cause) && !(want == flow.StateDeadLetter && undoFailed(err, cause)) {
+		r.t.Errorf("sagatest: the saga is %v for another reason, expected: %v: %v%s", got, cause, err, r.unregistered(cause))
 	}
 	return err
+}
+
+// undoFailed says that an undo of the saga that ended with err failed because of cause.
+func undoFailed(err, cause error) bool {
+	e, ok := errors.AsType[*flow.Error](err)
+	return ok && slices.ContainsFunc(e.Undone, func(u flow.Undo) bool { return errors.Is(u.Err, cause) })
+}
+
+// unregistered hints at an error that cannot be found because it does not travel as what it is.
+func (r *Run[O]) unregistered(cause error) string {
+	codec := r.stage.opts.Errors
+	if cause == nil || errors.Is(codec.Decode(codec.Encode(cause)), cause) {
+		return ""
+	}
+	return fmt.Sprintf("\n  %q is not registered, so callers get its text only: give Options.Errors an errcodec.Sentinel or errcodec.Type for it", cause)
 }
 
 // Result waits for the end, and gives what a caller gets.

@@ -225,7 +225,7 @@ func (s *stage) tellWait(id, path string) error {
 	if s.play.signals == nil {
 		return nil
 	}
-	if err := s.play.signals(Waiting{Context: s.ctx, Engine: s.caller, Saga: id, Path: path}); err != nil {
+	if err := s.play.signals(Waiting{Context: s.ctx, Engine: s.caller, Saga: id, Path: path, outline: s.outline, child: inside(id, s.id)}); err != nil {
 		return fmt.Errorf("sagatest: World.Signals at %s: %w", path, err)
 	}
 	return nil

@@ -66,9 +66,16 @@ type Waiting struct {
 	Engine  *flow.Engine
 	Saga    string // ID
 	Path    string // of the Wait, WaitFor or Delay
+
+	outline *outline
+	child   string // path of the child that waits; empty: the saga itself
 }
 
-// Send gives the signal to the saga.
+// Send gives the signal to the saga. One that the saga waits for nowhere is an error, and so is one of another type.
 func (w Waiting) Send[S any](signal flow.Signal[S], value S) error {
-	return signal.Send(w.Context, w.Engine, w.Saga, value)
+	err := signal.Send(w.Context, w.Engine, w.Saga, value)
+	if err == nil && w.outline != nil {
+		err = w.outline.awaits(w.child, signal)
+	}
+	return err
 }
