@@ -37,7 +37,7 @@ func beParent() {
 }
 
 func patience(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -194,7 +194,16 @@ func TestSentinelsPromoteAReplica(t *testing.T) {
 		return err == nil && addr == replica.Addr
 	}, time.Minute, 50*time.Millisecond)
 	require.NoError(t, master.Restart(ctx))
-	assert.NoError(t, master.Linked(ctx), "the old master follows the new one")
+	require.Eventually(t, func() bool { // on a busy machine the Sentinels may have promoted the old master again
+		addr, err := sentinels.Master(ctx)
+		follower := master
+		if addr == master.Addr {
+			follower = replica
+		}
+		soon, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		return err == nil && follower.Linked(soon) == nil
+	}, 2*time.Minute, 50*time.Millisecond, "one follows the other")
 }
 
 func TestCluster(t *testing.T) {
