@@ -126,6 +126,13 @@ type Restorer interface {
 	Restore(ctx context.Context, s Snapshot, call string) error
 }
 
+// Linked is a Broker of a service: it brings messages to the brokers of other services, and takes theirs.
+type Linked interface {
+	// Service is the name under which others reach this broker. If it is empty the broker is on its own: it commits nothing that has
+	// a Message with a Service.
+	Service() string
+}
+
 // Worker is a membership in a broker. Its methods may be called concurrently.
 type Worker interface {
 	// Receive blocks until there is something for this worker, ctx ends, or the worker is fenced
@@ -173,7 +180,7 @@ type Member struct {
 	Lease time.Duration // without a sign of life for so long, the worker is dead; must be positive
 }
 
-// Served is a flow in one version.
+// Served is a flow in one version. Version 0 is that of sagas which other services start: they do not know which versions there are.
 type Served struct {
 	Flow    string
 	Version int
@@ -274,11 +281,15 @@ const (
 // Message is for another saga. Exactly one of Start and Event is set. A Start is queued, whatever its By
 // and the backlog limit; if the saga exists already, it does nothing. An Event is applied once per Event.ID;
 // for a finished saga it is dropped, and for one that does not exist it is kept like any early mail.
+//
+// One for another service is on its way when the transition is applied, and is applied there once, soon after that service can be
+// reached, however long that takes. Such messages may overtake each other.
 type Message struct {
-	ID    string // names it where a broker has to store it on its way
-	To    string // the saga's ID; that of Start, if it is one
-	Start *Start
-	Event *Event
+	ID      string // names it where a broker has to store it on its way
+	Service string // whose saga it is; "": that of the broker itself
+	To      string // the saga's ID; that of Start, if it is one
+	Start   *Start
+	Event   *Event
 }
 
 // Ack is the answer of Commit.

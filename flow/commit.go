@@ -51,6 +51,7 @@ func (r *run) committed(t broker.Transition, ack broker.Ack, err error) bool {
 	}
 	r.publish(t.Append, r.m.Header().Started)
 	r.alert(t.Append)
+	r.noteCalls(t.Append)
 	r.m.Committed(ack.Rev)
 	switch {
 	case ack.Owned:

@@ -30,6 +30,8 @@ type Engine struct {
 	health   health
 	table    *table
 	programs sync.Map // *plan.Def → *saga.Program
+	refs     sync.Map // refKey → *plan.Def
+	calls    calls    // of other services
 
 	mu    sync.Mutex
 	flows map[broker.Served]*served
@@ -86,6 +88,7 @@ func NewEngine(b broker.Broker, opts Options) *Engine {
 		empty: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
 	e.env = opts.env(p, e.errors)
+	e.env.Service = serviceOf(b)
 	e.alive, e.halt = context.WithCancel(context.Background())
 	return e
 }
@@ -114,9 +117,13 @@ func (e *Engine) Serve(flows ...Definition) {
 func (e *Engine) serve(def *plan.Def) {
 	e.mu.Lock()
 	key := broker.Served{Flow: def.Name, Version: def.Version()}
-	old := e.flows[key]
+	old, prog := e.flows[key], e.program(def)
+	if old == nil && prog.Remote && e.env.Service == "" {
+		e.mu.Unlock()
+		panic(fmt.Sprintf("flow: Serve: %q calls other services: %v", def.Name, e.noService()))
+	}
 	if old == nil {
-		e.flows[key] = &served{def: def, prog: e.program(def)}
+		e.flows[key] = &served{def: def, prog: prog}
 	}
 	e.mu.Unlock()
 	if old != nil {
@@ -132,7 +139,10 @@ func (e *Engine) serve(def *plan.Def) {
 
 // children gives the flows that are children in a tree.
 func children(n *plan.Node) (defs []*plan.Def) {
-	if n.Kind == plan.Child {
+	switch {
+	case n.Remote != nil:
+		defs = append(defs, n.Remote.Alone)
+	case n.Kind == plan.Child:
 		defs = append(defs, n.Child)
 	}
 	for _, kid := range n.Kids {
@@ -153,6 +163,27 @@ func (e *Engine) servedAs(s broker.Served) *served {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.flows[s]
+}
+
+// servedFor gives the flow that a saga runs, or nil if it is not served here: for one that another service started and nobody has begun, in
+// the last version.
+func (e *Engine) servedFor(r *broker.Record) *served {
+	as := r.Served
+	if as.Version == 0 {
+		as.Version = saga.TakenVersion(r)
+	}
+	if as.Version != 0 {
+		return e.servedAs(as)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var last *served
+	for key, s := range e.flows {
+		if key.Flow == as.Flow && (last == nil || key.Version > last.def.Version()) {
+			last = s
+		}
+	}
+	return last
 }
 
 // isZero says that NewEngine did not make e.
@@ -205,11 +236,20 @@ func (e *Engine) work(ctx context.Context) error {
 	return nil
 }
 
-// serves lists what the engine serves.
+// serves lists what the engine serves. Sagas that other services start are of no version.
 func (e *Engine) serves() []broker.Served {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return slices.Collect(maps.Keys(e.flows))
+	all := slices.Collect(maps.Keys(e.flows))
+	if e.env.Service == "" {
+		return all
+	}
+	for s := range e.flows {
+		if call := (broker.Served{Flow: s.Flow}); !slices.Contains(all, call) {
+			all = append(all, call)
+		}
+	}
+	return all
 }
 
 // extract gives the context in which a saga's functions run: the values that propagators carry, and no end.

@@ -27,6 +27,11 @@ var (
 	ErrNotYetLimit = saga.ErrNotYetLimit
 	// ErrTakeovers is the cause of a dead letter whose workers died again and again.
 	ErrTakeovers = saga.ErrTakeovers
+	// ErrNoAnswer is the error of a Ref whose service did not answer within its Timeout.
+	ErrNoAnswer = saga.ErrNoAnswer
+	// ErrContract is the cause when a service is called with values that are not those which its flow takes, or when the flow gives others
+	// than the caller expects. Nothing was done.
+	ErrContract = saga.ErrContract
 	// ErrProceed is the error of an undo that answered Proceed when it was too late for it.
 	ErrProceed = saga.ErrTooLate
 )
@@ -53,6 +58,8 @@ var (
 	ErrPayload = errors.New("flow: payload")
 	// ErrZero says that a zero Flow, Future, Signal or Engine was used.
 	ErrZero = errors.New("flow: a zero value was used")
+	// ErrNoService says that other services were to be called through a broker that belongs to none.
+	ErrNoService = errors.New("flow: no service")
 	// ErrNotDead says that a saga is no dead letter, or has changed since it was looked at.
 	ErrNotDead = errors.New("flow: the saga is not a dead letter")
 )

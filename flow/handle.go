@@ -347,7 +347,7 @@ func (h *handle) inspect(ctx context.Context) (*saga.Machine, broker.Snapshot, e
 		return nil, s, nil
 	}
 	def := h.def
-	if served := h.e.servedAs(s.Served); served != nil {
+	if served := h.e.servedFor(&s.Record); served != nil {
 		def = served.def
 	}
 	m, err := saga.Load(&h.e.env, h.e.program(def), &s.Record, time.Now())

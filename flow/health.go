@@ -45,7 +45,8 @@ func (h *health) joined() {
 }
 
 // Health says what is wrong with the engine at the moment: the broker that does not answer, or what it says of its connection, readers and
-// signs of life (broker.Checker), a part of the engine whose last call failed, its end, or sagas that no living worker takes. nil is healthy. It asks the broker, and blocks as long as that takes or ctx allows.
+// signs of life (broker.Checker), a part of the engine whose last call failed, its end, sagas that no living worker takes, or other services that
+// have not answered a call of this engine for a minute. nil is healthy. It asks the broker, and blocks as long as that takes or ctx allows.
 func (e *Engine) Health(ctx context.Context) error {
 	if e.isZero() {
 		return fmt.Errorf("flow: health: %w", ErrZero)
@@ -71,6 +72,7 @@ func (e *Engine) Health(ctx context.Context) error {
 	case stats.Stranded > 0:
 		errs = append(errs, fmt.Errorf("flow: no living worker takes %d sagas: serve their flow and version, or see List", stats.Stranded))
 	}
+	errs = append(errs, e.unanswered(ctx)...)
 	return errors.Join(errs...)
 }
 

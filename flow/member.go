@@ -161,7 +161,7 @@ func (e *Engine) handle(m *member, d broker.Delivery) {
 // adopt runs a saga that the broker handed out.
 func (e *Engine) adopt(m *member, rec *broker.Record) {
 	e.careful = e.suspicious(rec)
-	s := e.servedAs(rec.Served)
+	s := e.servedFor(rec)
 	if s == nil {
 		e.refuse(m, rec)
 		return

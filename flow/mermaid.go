@@ -73,13 +73,15 @@ func (m *mermaid) draw(n *plan.Node, in []tail, undos []string) ([]tail, []strin
 func (m *mermaid) leaf(n *plan.Node, in []tail, undos []string) ([]tail, []string) {
 	shape := `["%s"]`
 	switch {
+	case n.Remote != nil:
+		shape = `[["` + escape(n.Remote.Service) + `: %s"]]`
 	case n.Kind == plan.Child:
 		shape = `[["saga: %s"]]`
 	case n.Step.Pivot:
 		shape = `{{"pivot: %s"}}:::pivot`
 	}
 	out := m.then(in, m.node(shape, n.Name))
-	if _, ok := first(n, "", isUndone); !ok {
+	if _, ok := first(n, "", isUndone); !ok && n.Remote == nil {
 		return out, undos
 	}
 	back := m.node(`["%s"]:::undo`, "undo: "+n.Name)

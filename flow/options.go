@@ -107,6 +107,6 @@ func (o Options) env(p *payloads, errs *wireErrors) saga.Env {
 	return saga.Env{
 		Payloads: p, Errors: errs, Fail: failure, Jitter: rand.Float64,
 		Namespace: o.Namespace, MaxPayload: o.MaxPayload, MaxRecord: o.MaxRecord,
-		NotYetLimit: o.NotYetLimit, Moment: moment, Keep: o.Retention, SlowAfter: o.SlowAfter, DecodeAll: o.DecodeAll,
+		Typed: o.Codec == nil, NotYetLimit: o.NotYetLimit, Moment: moment, Keep: o.Retention, SlowAfter: o.SlowAfter, DecodeAll: o.DecodeAll,
 	}
 }

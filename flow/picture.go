@@ -36,6 +36,14 @@ func (f Flow[I, O]) Fingerprint() string {
 	return fingerprint(f.def)
 }
 
+// runBy names the flow that a child runs, and its service, if it is another.
+func runBy(n *plan.Node) string {
+	if n.Remote != nil {
+		return n.Remote.Service + "/" + n.Remote.Flow
+	}
+	return n.Child.Name
+}
+
 func fingerprint(def *plan.Def) string {
 	hash := sha256.New()
 	for path, n := range def.Nodes() {
@@ -46,7 +54,7 @@ func fingerprint(def *plan.Def) string {
 		case plan.Wait:
 			fmt.Fprintf(hash, " %q", n.Signal)
 		case plan.Child:
-			fmt.Fprintf(hash, " %q", n.Child.Name)
+			fmt.Fprintf(hash, " %q", runBy(n))
 		}
 		fmt.Fprintln(hash)
 	}

@@ -340,12 +340,17 @@ func (r *run) load(now time.Time) bool {
 		return false
 	}
 	r.begins(m)
-	r.seq = len(r.record.Journal)
+	if r.seq = len(r.record.Journal); r.record.Version == 0 {
+		m.Take(now)
+	}
 	if n := saga.Takeovers(r.record); n > 0 {
 		r.e.log.InfoContext(r.base, "saga taken over from a dead worker", "saga", r.id, "flow", r.def.Name, "takeovers", n)
 		if n >= r.e.opts.TakeoverLimit {
 			m.Break(takeoverError(n))
 		}
+	}
+	if r.served.prog.Remote {
+		r.e.calls.note(r.id, m.Calls())
 	}
 	mail := r.record.Mail
 	r.record = nil

@@ -29,6 +29,8 @@ type Snapshot struct {
 	Steps    []StepStatus // what it has come to, in order; empty if the record is gone, or the flow is not known here
 	// Decisions are what persons decided about it, in order.
 	Decisions []Decision
+	// Waits are the calls of other services that a saga of a flow that this engine serves waits for: also in a List.
+	Waits []Call
 }
 
 // StepStatus is how one step, wait, delay or child of a saga stands.
@@ -38,7 +40,9 @@ type StepStatus struct {
 	State    string // open, done, refused, failed, undoing, undone, stuck, void
 	Attempts int
 	Next     time.Time // of a failed attempt that waits for the next
-	Err      error     // the last error
+	Err      error     // the last error; of a Ref whose saga is a dead letter at its service, that of the dead letter
+	Service  string    // of a Ref, which runs the saga
+	Since    time.Time // of a Ref: when it was called, as long as its answer is waited for
 }
 
 // Filter selects sagas. Zero fields select all.
@@ -58,13 +62,13 @@ func (e *Engine) Snapshot(ctx context.Context, id string) (Snapshot, error) {
 		return Snapshot{}, fmt.Errorf("flow: snapshot of saga %q: %w", id, translate(err))
 	}
 	snap := e.snapshot(s)
-	if served := e.servedAs(s.Served); served != nil && len(s.Record.Record) > 0 {
+	if served := e.servedFor(&s.Record); served != nil && len(s.Record.Record) > 0 {
 		e.addSteps(&snap, served, s)
 	}
 	return snap, nil
 }
 
-// List walks over the sagas in the store in order of their IDs, without their steps. What starts or ends meanwhile may or may not be
+// List walks over the sagas in the store in order of their IDs, without their steps. Sagas that wait for other services are read one by one. What starts or ends meanwhile may or may not be
 // seen. After an error, which comes as the second value, it ends.
 func (e *Engine) List(ctx context.Context, f Filter) iter.Seq2[Snapshot, error] {
 	return func(yield func(Snapshot, error) bool) {
@@ -82,7 +86,13 @@ func (e *Engine) List(ctx context.Context, f Filter) iter.Seq2[Snapshot, error] 
 				return
 			}
 			snap := e.snapshot(s)
-			if f.State.selects(snap.State) && !yield(snap, nil) {
+			if !f.State.selects(snap.State) {
+				continue
+			}
+			if s.State == broker.Parked {
+				e.addWaits(ctx, &snap, s.Record)
+			}
+			if !yield(snap, nil) {
 				return
 			}
 		}
@@ -139,9 +149,11 @@ func (e *Engine) addSteps(snap *Snapshot, served *served, s broker.Snapshot) {
 		return
 	}
 	defer m.Release()
+	snap.Waits = waitsOf(m)
 	for _, n := range m.Nodes() {
 		snap.Steps = append(snap.Steps, StepStatus{
 			Path: n.Path, Kind: n.Kind.String(), State: n.State, Attempts: n.Attempts, Next: n.Next, Err: n.Err,
+			Service: n.Service, Since: n.Since,
 		})
 	}
 	if snap.State == StateRunning && m.Compensating() {

@@ -116,7 +116,7 @@ func first(n *plan.Node, path string, is func(*plan.Node) bool) (string, bool) {
 	switch {
 	case is(n):
 		return path, true
-	case n.Kind == plan.Child:
+	case n.Kind == plan.Child && n.Child != nil:
 		return first(n.Child.Root, path, is)
 	}
 	for _, kid := range n.Kids {

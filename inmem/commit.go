@@ -31,7 +31,7 @@ func (w *worker) commit(ctx context.Context, t broker.Transition) (broker.Ack, *
 	if err := w.usable(ctx); err != nil {
 		return broker.Ack{}, nil, err
 	}
-	if err := check(t); err != nil {
+	if err := w.b.check(t); err != nil {
 		return broker.Ack{}, nil, err
 	}
 	shards := w.b.span(t)
@@ -51,13 +51,16 @@ func (w *worker) commit(ctx context.Context, t broker.Transition) (broker.Ack, *
 }
 
 // check finds mistakes before anything is applied.
-func check(t broker.Transition) error {
+func (b *Broker) check(t broker.Transition) error {
 	if t.Next > broker.Reject {
 		return fmt.Errorf("%w %d", errNext, t.Next)
 	}
 	for _, m := range t.Send {
 		if (m.Start == nil) == (m.Event == nil) || m.Start != nil && m.Start.ID != m.To {
 			return fmt.Errorf("message %q %w", m.ID, errMessage)
+		}
+		if err := b.checkService(m); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -84,9 +87,15 @@ func (b *Broker) apply(s *saga, t broker.Transition) *telling {
 	b.move(s, t)
 	s.kept = s.state == broker.Owned
 	for i := range t.Send {
-		b.send(t.Send[i])
+		if t.Send[i].Service == "" {
+			b.send(t.Send[i])
+		}
 	}
-	return b.tell(s)
+	told := b.tell(s)
+	if away := outgoing(t.Send); len(away) > 0 {
+		told = told.carrying(b.network, away)
+	}
+	return told
 }
 
 // move does what t.Next says.

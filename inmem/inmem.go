@@ -26,11 +26,14 @@ import (
 var (
 	_ broker.Broker   = (*Broker)(nil)
 	_ broker.Restorer = (*Broker)(nil)
+	_ broker.Linked   = (*Broker)(nil)
 )
 
-// Broker is a broker.Broker in memory. Make one with New.
+// Broker is a broker.Broker in memory. Make one with New, or that of a service with Network.Broker.
 type Broker struct {
 	options options
+	network *Network // nil: on its own
+	service string
 	seed    maphash.Seed
 	shards  [shardCount]shard
 	queue   queue

@@ -33,6 +33,9 @@ func (b *Broker) shard(id string) *shard {
 func (b *Broker) span(t broker.Transition) uint64 {
 	set := uint64(1) << b.number(t.ID)
 	for i := range t.Send {
+		if t.Send[i].Service != "" {
+			continue
+		}
 		set |= 1 << b.number(t.Send[i].To)
 	}
 	return set

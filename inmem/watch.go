@@ -11,10 +11,12 @@ type watch struct {
 	fn func(broker.Snapshot)
 }
 
-// telling is what watchers are to be told, once no lock is held. The nil telling is nothing.
+// telling is what watchers are to be told, and other services, once no lock is held. The nil telling is nothing.
 type telling struct {
 	watches  []*watch
 	snapshot broker.Snapshot
+	network  *Network
+	away     []broker.Message
 }
 
 // Watch implements broker.Broker. It calls fn before it returns if the saga is already held, buried or
@@ -61,7 +63,16 @@ func (b *Broker) tell(s *saga) *telling {
 		return nil
 	}
 	delete(s.home.watches, s.id)
-	return &telling{watches, b.snapshot(s, false)}
+	return &telling{watches: watches, snapshot: b.snapshot(s, false)}
+}
+
+// carrying is t with messages for other services.
+func (t *telling) carrying(n *Network, away []broker.Message) *telling {
+	if t == nil {
+		t = new(telling)
+	}
+	t.network, t.away = n, away
+	return t
 }
 
 func (t *telling) call() {
@@ -70,5 +81,8 @@ func (t *telling) call() {
 	}
 	for _, w := range t.watches {
 		w.fn(t.snapshot)
+	}
+	if len(t.away) > 0 {
+		t.network.carry(t.away)
 	}
 }

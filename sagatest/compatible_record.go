@@ -59,8 +59,12 @@ func (r recorder) details(p *part, n *plan.Node) {
 	case plan.Wait:
 		p.Out = r.shape(n.Letter)
 	case plan.Child:
-		p.Child, p.ChildV = n.Child.Name, n.Child.Version()
 		p.In, p.Out = r.shape(n.In), r.shape(n.Out)
+		if n.Remote != nil {
+			p.Child = n.Remote.Service + "/" + n.Remote.Flow
+			return
+		}
+		p.Child, p.ChildV = n.Child.Name, n.Child.Version()
 		p.Sides = [][]part{r.parts(n.Child.Root, p.Path)}
 	}
 }

@@ -149,6 +149,10 @@ func policiesOf(n *plan.Node) string {
 		say(true, "signal %s", n.Signal)
 		say(n.Within > 0, "within %v", n.Within)
 	case plan.Child:
+		if n.Remote != nil {
+			say(true, "of service %s, flow %s", n.Remote.Service, n.Remote.Flow)
+			break
+		}
 		say(true, "of %s, version %d", n.Child.Name, n.Child.Version())
 	}
 	return listed(words)

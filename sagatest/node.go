@@ -63,7 +63,9 @@ func (o *outline) add(def *plan.Def, outer string) {
 		case plan.All, plan.Each, plan.Race:
 			o.parallel[at] = true
 		case plan.Child:
-			o.add(n.Child, at)
+			if n.Child != nil {
+				o.add(n.Child, at)
+			}
 		case plan.Step:
 			o.after[at] = o.past
 			o.past = o.past || n.Step.Pivot

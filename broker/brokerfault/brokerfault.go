@@ -27,6 +27,7 @@ import (
 var (
 	_ broker.Broker   = (*Broker)(nil)
 	_ broker.Restorer = (*Broker)(nil)
+	_ broker.Linked   = (*Broker)(nil)
 )
 
 // Killer is a broker that can simulate the sudden death of a worker's process, like inmem.Broker.
@@ -53,6 +54,14 @@ func Wrap(b broker.Broker, o Options) *Broker {
 		maxDelay: cmp.Or(o.MaxDelay, 10*time.Millisecond),
 		workers:  make(map[string]*worker),
 	}
+}
+
+// Service implements broker.Linked: it is that of the wrapped broker, or nothing.
+func (b *Broker) Service() string {
+	if l, ok := b.Broker.(broker.Linked); ok {
+		return l.Service()
+	}
+	return ""
 }
 
 // Seed gives the seed of the odds: with it in Options, the same faults happen to the same calls.

@@ -43,7 +43,8 @@ type Node struct {
 
 	Step     *StepSpec // Step
 	Settings *Settings // Seq: flow-wide settings, or nil
-	Child    *Def      // Child
+	Child    *Def      // Child, unless Remote
+	Remote   *Remote   // Child: what another service runs
 
 	Pure     func(in any) any             // Map
 	Adapt    func(in any) any             // Join: nil passes the value itself
@@ -78,6 +79,14 @@ type Typed[I, O any] struct{ *Node }
 type Def struct {
 	Name string
 	Root *Node // Seq
+}
+
+// Remote is a flow of another service.
+type Remote struct {
+	Service, Flow string
+	Timeout       time.Duration // how long its outcome is waited for; 0: for ever
+	Contract      string        // what goes in and comes out, as Contract gives it
+	Alone         *Def          // a flow of nothing else
 }
 
 // Settings are what a flow says of all of its sagas.

@@ -26,7 +26,7 @@ func (m *Machine) apply(i *inst, f *Fact) {
 		i.decided = true
 		m.alarm(i, f.Due)
 	case Begun:
-		i.decided, i.forward = true, f.Flag
+		m.applyBegun(i, f)
 	case Woke:
 		m.applyWoke(i)
 	case Took:
@@ -39,6 +39,8 @@ func (m *Machine) apply(i *inst, f *Fact) {
 		m.applyProceeded(i, f)
 	case Reply:
 		m.applyReply(i, f)
+	case Overdue:
+		m.applyOverdue(i, f)
 	default:
 		m.applyToSaga(f)
 	}
@@ -53,11 +55,16 @@ func (m *Machine) applyToSaga(f *Fact) {
 		t.failure = f.failure()
 		t.fails = append(t.fails, m.root)
 		m.endedBy = f.ID
+		m.released = m.released || f.Kind == Asked && f.Flag
 		m.goBack()
 	case Late:
 		m.late = true
 	case Slow:
 		m.slow = true
+	case Taken:
+		m.taken = f.Index
+	case Released:
+		m.released = true
 	case Relayed:
 		m.relay()
 	case Settled:

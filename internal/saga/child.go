@@ -15,6 +15,9 @@ func (m *Machine) beginChild(i *inst, now time.Time) (f Fact, err error) {
 		return f, err
 	}
 	h := Header{Started: now, Headers: m.header.Headers, Parent: m.id, Path: i.Path(), Forward: m.pivoted, Input: data}
+	if i.op.Remote != nil {
+		return m.beginRemote(i, h), nil
+	}
 	m.send = append(m.send, broker.Message{
 		ID: m.id + "/" + i.Path() + "~start",
 		To: m.childID(i),
@@ -28,15 +31,26 @@ func (m *Machine) beginChild(i *inst, now time.Time) (f Fact, err error) {
 	return Fact{Kind: Begun, Flag: m.pivoted}, nil
 }
 
-func (m *Machine) childID(i *inst) string { return m.id + "/" + i.Path() }
+func (m *Machine) childID(i *inst) string {
+	if i.op.Remote != nil {
+		return remoteID(m.env.Service, m.id, i.Path())
+	}
+	return m.id + "/" + i.Path()
+}
 
 // post sends an event to the saga of a child.
-func (m *Machine) post(i *inst, op, kind string) {
-	m.send = append(m.send, broker.Message{
+func (m *Machine) post(i *inst, op, kind string) { m.postAs(i, op, kind, "") }
+
+func (m *Machine) postAs(i *inst, op, kind, name string) {
+	message := broker.Message{
 		ID:    m.id + "/" + i.Path() + "~" + op,
 		To:    m.childID(i),
-		Event: &broker.Event{ID: m.id + "~" + op, Kind: kind},
-	})
+		Event: &broker.Event{ID: m.id + "~" + op, Kind: kind, Name: name},
+	}
+	if r := i.op.Remote; r != nil {
+		message.Service = r.Service
+	}
+	m.send = append(m.send, message)
 }
 
 // undoChild asks the saga of a child to go back.
@@ -64,7 +78,7 @@ func (m *Machine) replied(ev broker.Event, now time.Time) error {
 	if !i.awaits(&o) {
 		return nil
 	}
-	if o.End != Succeeded && !i.cancelled {
+	if o.End == Compensated && !i.cancelled {
 		m.doubt(i.boundary(), now)
 	}
 	m.record(i, &Fact{Kind: Reply, ID: ev.ID, Out: ev.Data}, now)
@@ -80,6 +94,8 @@ func (i *inst) awaits(o *Outcome) bool {
 		return i.phase == open || i.phase == done && o.Hand
 	case o.End == Compensated:
 		return i.phase == open || i.phase == done
+	case o.End == DeadLetter:
+		return i.op.Remote != nil
 	default:
 		return false
 	}
@@ -91,6 +107,9 @@ func (m *Machine) applyReply(i *inst, f *Fact) {
 	switch {
 	case err != nil:
 		m.broken = &BrokenError{Path: i.Path(), Err: err}
+		return
+	case o.End == DeadLetter:
+		i.ill().dead = lastError{data: o.Err}
 	case o.End == Succeeded:
 		m.childDone(i, &o)
 	case i.phase == done || i.cancelled:
@@ -98,10 +117,14 @@ func (m *Machine) applyReply(i *inst, f *Fact) {
 	default:
 		m.childFailed(i, &o)
 	}
+	if i.op.Remote != nil {
+		m.heardOf(i, &o)
+	}
 }
 
 func (m *Machine) childDone(i *inst, o *Outcome) {
-	i.ended, i.stays = o.Hand, o.Hand
+	i.ended = o.Hand || o.Final
+	i.stays = i.ended
 	if i.phase == open {
 		i.outData = o.Value
 		m.done(i)
@@ -131,7 +154,11 @@ func (m *Machine) childFailed(i *inst, o *Outcome) {
 
 func (m *Machine) childEnds(i *inst, o *Outcome) {
 	t := i.ill()
-	t.failure, t.kept, t.attempts = lastError{data: o.Err}, o.Kept, o.Attempts
+	t.kept = o.Kept
+	if !i.overdue {
+		t.failure, t.attempts = lastError{data: o.Err}, o.Attempts
+	}
+	i.silence()
 	i.ended = true
 	if i.phase == open {
 		i.phase = failed
@@ -146,6 +173,8 @@ func (m *Machine) releaseChildren() {
 	m.root.walk(func(i *inst) {
 		switch {
 		case i.op.Kind != plan.Child || i.op.pivot || i.forward || i.ended:
+		case i.op.Remote != nil && i.awaited():
+			m.postAs(i, "alone", EventUndo, undoAlone)
 		case i.phase == done:
 			m.post(i, "release", EventRelease)
 		case i.phase == open && i.decided && i.back == ahead:
@@ -156,12 +185,16 @@ func (m *Machine) releaseChildren() {
 
 // askedToUndo goes back for the parent, also from the end.
 func (m *Machine) askedToUndo(ev broker.Event, now time.Time) {
+	alone := ev.Name == undoAlone
 	if m.root.back != ahead || m.settled != nil || m.pivoted || m.pivot != nil {
+		if alone {
+			m.letLoose(now)
+		}
 		return
 	}
 	m.outcome = nil
 	m.doubt(m.root, now)
-	m.record(nil, &Fact{Kind: Asked, ID: ev.ID, err: cancelled("its parent goes back")}, now)
+	m.record(nil, &Fact{Kind: Asked, ID: ev.ID, Flag: alone, err: cancelled("its parent goes back")}, now)
 }
 
 // reply tells the parent. The event's ID differs between the ends that a child can come to, one after the other.
@@ -173,14 +206,20 @@ func (m *Machine) reply(outcome []byte) {
 	case m.outcome.End != Succeeded:
 		op = "~undone"
 	}
+	m.replyAs(m.id+op, outcome)
+}
+
+// replyAs sends an outcome to the parent, in an event of that ID.
+func (m *Machine) replyAs(id string, outcome []byte) {
 	for _, s := range m.send {
-		if s.ID == m.id+op {
+		if s.ID == id {
 			return
 		}
 	}
 	m.send = append(m.send, broker.Message{
-		ID:    m.id + op,
-		To:    m.header.Parent,
-		Event: &broker.Event{ID: m.id + op, Kind: EventReply, Name: m.header.Path, Data: outcome},
+		ID:      id,
+		Service: m.header.Service,
+		To:      m.header.Parent,
+		Event:   &broker.Event{ID: id, Kind: EventReply, Name: m.header.Path, Data: outcome},
 	})
 }

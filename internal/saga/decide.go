@@ -38,6 +38,8 @@ func (m *Machine) ring(t timer, now time.Time) {
 		m.expire(now)
 	case i.op.Kind == plan.Step:
 		m.queue(i)
+	case i.op.Kind == plan.Child:
+		m.overdue(i, now)
 	default:
 		m.record(i, &Fact{Kind: Woke}, now)
 	}

@@ -15,6 +15,8 @@ var (
 	ErrTooLarge    = errors.New("flow: too large")
 	ErrNotYetLimit = errors.New("flow: the answer did not come in time")
 	ErrTakeovers   = errors.New("flow: every worker that ran the saga died")
+	ErrNoAnswer    = errors.New("flow: no answer")
+	ErrContract    = errors.New("flow: the services do not agree")
 	ErrTooLate     = errors.New("flow: an undo may not proceed any more")
 )
 

@@ -33,7 +33,7 @@ const (
 	Denied    FactKind = 18 // cancel ID came after the pivot
 	Suspect   FactKind = 19 // an attempt may have had an effect: In; Attempts, Err and Since of those before
 	Reply     FactKind = 20 // a child ended: Out is its outcome
-	Asked     FactKind = 21 // the parent wants this saga undone: ID, Err
+	Asked     FactKind = 21 // the parent wants this saga undone: ID, Err; Flag: and does not wait for it
 	Relayed   FactKind = 22 // a person said go on: ID, Who, Text why
 	Settled   FactKind = 23 // a person ended the saga: ID, Who, Text, Out or Err
 	Late      FactKind = 24 // the deadline passed after the pivot
@@ -42,10 +42,13 @@ const (
 	Slow      FactKind = 27 // the saga takes longer than it should
 	Lost      FactKind = 28 // all parts of a race failed and are back
 	Passed    FactKind = 29 // a worker gave the saga back without beginning it, after Attempts takeovers
+	Taken     FactKind = 30 // a saga that another service started is run in version Index
+	Overdue   FactKind = 31 // another service did not answer in time: Err
+	Released  FactKind = 32 // nobody waits for the end of a saga that another service started
 )
 
 var factNames = [...]string{"?", "done", "refused", "failed", "tried", "chose", "items", "round", "won", "due", "woke",
-	"signal", "took", "undone", "stuck", "proceeded", "cancelled", "expired", "denied", "suspect", "reply", "asked", "relayed", "settled", "late", "begun", "skipped", "slow", "lost", "passed"}
+	"signal", "took", "undone", "stuck", "proceeded", "cancelled", "expired", "denied", "suspect", "reply", "asked", "relayed", "settled", "late", "begun", "skipped", "slow", "lost", "passed", "taken", "overdue", "released"}
 
 // String gives the kind as one word.
 func (k FactKind) String() string {

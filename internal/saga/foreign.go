@@ -39,6 +39,7 @@ var about = [len(factNames)]kinds{
 	Begun:     of(plan.Child),
 	Reply:     of(plan.Child),
 	Skipped:   of(plan.Step),
+	Overdue:   of(plan.Child),
 }
 
 // find gives the inst that a loaded fact is about, or nil if it is about the whole saga. The error is a *ForeignError if this
@@ -97,6 +98,8 @@ func (i *inst) ready(f *Fact) bool {
 		return i.halted && i.back != ahead
 	case Reply:
 		return i.decided
+	case Overdue:
+		return i.goesOn() && i.decided
 	case Woke:
 		return i.goesOn() && i.decided && len(i.kids) == 0
 	case Took:

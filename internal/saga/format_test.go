@@ -56,6 +56,9 @@ func TestDurableBytes(t *testing.T) {
 	done := saga.Outcome{End: saga.Succeeded, Value: []byte("v")}
 	undone := saga.Outcome{End: saga.Compensated, Err: []byte("e"), Kept: []string{"a", "b/c"}, By: "cancel-1", Hand: true, Attempts: 3,
 		Hands: []saga.Hand{{Kind: saga.Skipped, Path: "a", Who: "ann", Why: "gone", At: world.Epoch}}}
+	remote := header
+	remote.Service, remote.Expects = "orders", "int>text"
+	final := saga.Outcome{End: saga.Succeeded, Value: []byte("v"), Final: true}
 	note := saga.Note{Who: "ann", Why: "because", Out: []byte{}}
 	settled := saga.Note{Who: "ann", Err: []byte("e")}
 	var b strings.Builder
@@ -68,6 +71,8 @@ func TestDurableBytes(t *testing.T) {
 		{"outcome undone", undone.Append(nil)},
 		{"note", note.Append(nil)},
 		{"note settled", settled.Append(nil)},
+		{"header of a call", remote.Append(nil)},
+		{"outcome final", final.Append(nil)},
 	} {
 		fmt.Fprintf(&b, "%s: %x\n", line.name, line.data)
 	}
@@ -78,6 +83,14 @@ func TestDurableBytes(t *testing.T) {
 	assert.True(t, back.Started.Equal(world.Epoch))
 	back.Started = world.Epoch
 	assert.Equal(t, header, back)
+	back, err = saga.DecodeHeader(remote.Append(nil))
+	require.NoError(t, err)
+	back.Started = world.Epoch
+	assert.Equal(t, remote, back)
+	last, err := saga.DecodeOutcome(final.Append(nil))
+	require.NoError(t, err)
+	assert.True(t, last.Final)
+	assert.Equal(t, saga.Succeeded, last.End)
 	o, err := saga.DecodeOutcome(undone.Append(nil))
 	require.NoError(t, err)
 	undone.Value = []byte{}

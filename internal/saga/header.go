@@ -6,13 +6,19 @@ import (
 	"time"
 )
 
-const headerVersion = 1
+// The versions of a header: sagas that other services start have more to say.
+const (
+	headerVersion       = 1
+	headerVersionRemote = 2
+)
 
 // Header is what a saga knows from its start, beside its input.
 type Header struct {
 	Started time.Time
 	Headers map[string]string
 	Parent  string // ID of the saga that this one is a part of
+	Service string // of the parent, if it is not this saga's own
+	Expects string // plan.Contract of the parent, if Service is set
 	Path    string // where in the parent
 	Forward bool   // the parent is past its pivot: so is this saga
 	Input   []byte
@@ -20,7 +26,11 @@ type Header struct {
 
 // Append encodes h, the record that a broker keeps of a saga.
 func (h *Header) Append(dst []byte) []byte {
-	dst = append(dst, headerVersion)
+	version := byte(headerVersion)
+	if h.Service != "" {
+		version = headerVersionRemote
+	}
+	dst = append(dst, version)
 	dst = binary.AppendVarint(dst, h.Started.UnixNano())
 	dst = binary.AppendUvarint(dst, uint64(len(h.Headers)))
 	for k, v := range h.Headers {
@@ -30,14 +40,18 @@ func (h *Header) Append(dst []byte) []byte {
 	dst = putString(dst, h.Parent)
 	dst = putString(dst, h.Path)
 	dst = append(dst, flag(h.Forward))
+	if h.Service != "" {
+		dst = putString(putString(dst, h.Service), h.Expects)
+	}
 	return putBytes(dst, h.Input)
 }
 
 // DecodeHeader reads what Append wrote. Input is a part of record.
 func DecodeHeader(record []byte) (Header, error) {
 	r := reader{data: record}
-	if v := r.byte(); v != headerVersion {
-		return Header{}, fmt.Errorf("a saga's record of version %d, this is version %d", v, headerVersion)
+	version := r.byte()
+	if version != headerVersion && version != headerVersionRemote {
+		return Header{}, fmt.Errorf("a saga's record of version %d, this is version %d", version, headerVersionRemote)
 	}
 	h := Header{Started: time.Unix(0, r.varint())}
 	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
@@ -47,7 +61,11 @@ func DecodeHeader(record []byte) (Header, error) {
 		k := r.string()
 		h.Headers[k] = r.string()
 	}
-	h.Parent, h.Path, h.Forward, h.Input = r.string(), r.string(), r.byte() != 0, r.bytes()
+	h.Parent, h.Path, h.Forward = r.string(), r.string(), r.byte() != 0
+	if version == headerVersionRemote {
+		h.Service, h.Expects = r.string(), r.string()
+	}
+	h.Input = r.bytes()
 	if r.err != nil {
 		return Header{}, fmt.Errorf("a saga's record: %w", r.err)
 	}

@@ -51,6 +51,7 @@ type inst struct {
 	ended     bool  // a child whose saga has ended: it cannot be undone any more
 	stays     bool  // a child that a person ended as done
 	forward   bool  // a child after the pivot
+	overdue   bool  // a child of another service that did not answer in time
 	decided   bool  // Choice, Each, Delay, Wait: the decision is recorded
 	attempts  int   // of do that counted
 	pick      int32 // Choice: the arm; Race: the winner; Each: how many items have been entered
@@ -78,8 +79,9 @@ type trouble struct {
 	tries    int       // facts in the journal that say it waits for its next attempt
 	memo     []byte    // the last such fact, if it stands in the memo
 	notYet   bool
-	kept     []string // of a child
-	attempts int      // Error.Attempts of a child
+	dead     lastError // of a child of another service that is a dead letter there
+	kept     []string  // of a child
+	attempts int       // Error.Attempts of a child
 }
 
 func (i *inst) ill() *trouble {

@@ -137,7 +137,7 @@ func TestBrokenHeaders(t *testing.T) {
 	w := world.New(world.Loaded{}, nil, world.Erased(root()))
 	for data, want := range map[string]string{
 		"":             "version 0",
-		"\x07":         "a saga's record of version 7, this is version 1",
+		"\x07":         "a saga's record of version 7, this is version 2",
 		"\x01":         "a saga's record: data ends early",
 		"\x01\x00\x05": "data ends early",
 	} {

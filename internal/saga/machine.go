@@ -16,6 +16,8 @@ type Env struct {
 	Jitter   func() float64      // in [0, 1)
 
 	Namespace   string
+	Service     string        // that the sagas belong to; other services answer it
+	Typed       bool          // payloads are encoded as plan.Contract takes them to be
 	MaxPayload  int           // bytes of one value
 	MaxRecord   int           // bytes of all that a saga records
 	NotYetLimit time.Duration // how long a step may answer NotYet
@@ -71,6 +73,7 @@ type Machine struct {
 	pivot     *inst // open
 	pivoted   bool
 	late      bool   // the deadline was alerted
+	taken     int    // the version that a saga of another service is run in; 0: none yet
 	slow      bool   // that it takes long is recorded
 	endedBy   string // ID of the event that sent the saga back
 	released  bool

@@ -11,13 +11,15 @@ import (
 const (
 	EventSignal  = "signal"  // Name, Data
 	EventCancel  = "cancel"  // Name is the reason
-	EventUndo    = "undo"    // from the parent
+	EventUndo    = "undo"    // from the parent; Name is undoAlone if it does not wait for that
 	EventRelease = "release" // from the parent
 	EventReply   = "reply"   // from a child: Name is its path, Data its outcome
 	EventRelay   = "relay"   // by a person: Data is a Note
 	EventSkip    = "skip"    // by a person: Name is a path, Data a Note
 	EventSettle  = "settle"  // by a person: Data is a Note with an outcome
 )
+
+const undoAlone = "alone"
 
 // Mail takes an event. One that was taken before is passed over. Events of a kind that is not known are left in the mailbox, and the error says so.
 func (m *Machine) Mail(ev broker.Event, now time.Time) error {

@@ -14,6 +14,8 @@ type NodeState struct {
 	Attempts int
 	Next     time.Time
 	Err      error
+	Service  string    // of a child of another service
+	Since    time.Time // for how long its outcome, or that of its undo, is waited for
 }
 
 // Nodes tells how every step, wait and child stands that the saga has come to.
@@ -34,6 +36,15 @@ func (m *Machine) node(i *inst) NodeState {
 	}
 	if err := m.undoErrorOf(i); err != nil {
 		n.Err = err
+	}
+	if r := i.op.Remote; r != nil {
+		n.Service = r.Service
+		if t := i.trouble; t != nil && i.awaited() {
+			n.Since = t.since
+			if err := m.decodeError(&t.dead); err != nil {
+				n.Err = err
+			}
+		}
 	}
 	return n
 }

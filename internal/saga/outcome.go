@@ -28,6 +28,7 @@ type Outcome struct {
 	Kept     []string
 	By       string // ID of the event that ended the saga, if one did
 	Hand     bool   // a person ended it: what it did will not be undone any more
+	Final    bool   // Succeeded, for a parent in another service: it is past its pivot, and cannot be undone
 	Attempts int    // of the step that failed
 	Hands    []Hand // what persons decided, in order
 	Out      any    // Succeeded, in the process that ran it: the live output
@@ -37,6 +38,7 @@ type Outcome struct {
 const (
 	outcomeVersion = 1
 	byHand         = 0x80 // beside the End
+	isFinal        = 0x40
 )
 
 // Append encodes o.
@@ -44,6 +46,9 @@ func (o *Outcome) Append(dst []byte) []byte {
 	end := byte(o.End)
 	if o.Hand {
 		end |= byHand
+	}
+	if o.Final {
+		end |= isFinal
 	}
 	dst = append(dst, outcomeVersion, end)
 	dst = putBytes(dst, o.Value)
@@ -68,7 +73,7 @@ func DecodeOutcome(data []byte) (Outcome, error) {
 		return Outcome{}, fmt.Errorf("an outcome of version %d, this is version %d", v, outcomeVersion)
 	}
 	end := r.byte()
-	o := Outcome{End: End(end &^ byHand), Hand: end&byHand != 0, Value: r.bytes(), Err: r.bytes()}
+	o := Outcome{End: End(end &^ (byHand | isFinal)), Hand: end&byHand != 0, Final: end&isFinal != 0, Value: r.bytes(), Err: r.bytes()}
 	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
 		o.Kept = append(o.Kept, r.string())
 	}
@@ -117,7 +122,7 @@ func (m *Machine) succeed(now time.Time) bool {
 	}
 	switch {
 	case err == nil:
-		m.ending = Outcome{End: Succeeded, Value: data, Out: out, Hands: m.hands}
+		m.ending = Outcome{End: Succeeded, Value: data, Out: out, Hands: m.hands, Final: m.pivoted && m.header.Service != ""}
 		m.outcome = &m.ending
 		return true
 	case m.pivoted || isBroken(err):

@@ -1,14 +1,18 @@
 package saga
 
 import (
+	"sync"
+
 	"github.com/skald-go/skald/internal/plan"
 )
 
 // Program is a definition made ready to run. It is immutable and shared by all runs.
 type Program struct {
-	Def  *plan.Def
-	root *op
-	size int // number of ops
+	Def      *plan.Def
+	Remote   bool // there are calls of other services in it
+	root     *op
+	size     int           // number of ops
+	contract func() string // what goes in and comes out
 }
 
 // op is a plan.Node in its place in one definition.
@@ -25,12 +29,14 @@ type op struct {
 // Compile prepares a definition. The definition has been checked where it was made.
 func Compile(def *plan.Def) *Program {
 	p := &Program{Def: def}
+	p.contract = sync.OnceValue(func() string { return plan.Contract(def.Root.In, def.Root.Out) })
 	p.root = p.compile(def.Root, nil, 0, "", false)
 	return p
 }
 
 func (p *Program) compile(n *plan.Node, up *op, pos int, prefix string, dynamic bool) *op {
 	p.size++
+	p.Remote = p.Remote || n.Remote != nil
 	o := &op{Node: n, up: up, pos: pos, dynamic: dynamic, pivot: isPivot(n)}
 	if n.Name != "" {
 		prefix = join(prefix, n.Name)
@@ -48,7 +54,7 @@ func isPivot(n *plan.Node) bool {
 	case plan.Step:
 		return n.Step.Pivot
 	case plan.Child:
-		return hasPivot(n.Child.Root)
+		return n.Child != nil && hasPivot(n.Child.Root)
 	default:
 		return false
 	}

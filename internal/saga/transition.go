@@ -38,8 +38,7 @@ func (m *Machine) way(t *broker.Transition, now time.Time) {
 	switch {
 	case m.broken != nil:
 		m.doubtRunning(now)
-		t.Next = broker.Bury
-		t.Outcome = m.failedWith(DeadLetter).Append(nil)
+		m.bury(t)
 	case m.outcome != nil:
 		m.finish(t)
 	case m.idle():
@@ -53,6 +52,10 @@ func (m *Machine) finish(t *broker.Transition) {
 	m.bufs.outcome = o.Append(m.bufs.outcome[:0])
 	t.Outcome, t.Keep = m.bufs.outcome, m.env.Keep
 	t.Next = broker.Finish
+	if m.header.Service != "" {
+		m.finishRemote(t)
+		return
+	}
 	if m.header.Parent != "" {
 		m.reply(t.Outcome)
 		if o.End == Succeeded && m.settled == nil && !m.released && !m.pivoted {
@@ -60,8 +63,22 @@ func (m *Machine) finish(t *broker.Transition) {
 			return
 		}
 	}
-	if o.End == Succeeded || m.settled != nil {
+	m.letGo()
+}
+
+// letGo releases the children of a saga that keeps what they did.
+func (m *Machine) letGo() {
+	if m.outcome.End == Succeeded || m.settled != nil {
 		m.releaseChildren()
+	}
+}
+
+// bury leaves the saga to a person.
+func (m *Machine) bury(t *broker.Transition) {
+	t.Next = broker.Bury
+	t.Outcome = m.failedWith(DeadLetter).Append(nil)
+	if m.header.Service != "" {
+		m.tellDead(t.Outcome)
 	}
 }
 
@@ -72,8 +89,7 @@ func (m *Machine) idle() bool {
 
 func (m *Machine) park(t *broker.Transition, now time.Time) {
 	if len(m.halted) > 0 && !m.retrying() {
-		t.Next = broker.Bury
-		t.Outcome = m.failedWith(DeadLetter).Append(nil)
+		m.bury(t)
 		return
 	}
 	first, ok := m.timers.first()

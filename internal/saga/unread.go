@@ -22,7 +22,8 @@ func SettleUnread(env *Env, r *broker.Record, why error) (t broker.Transition, o
 		t = broker.Transition{ID: r.ID, Rev: r.Rev, Next: broker.Finish, Outcome: o.Append(nil), Keep: env.Keep}
 		if path, found := strings.CutPrefix(r.ID, r.Parent+"/"); found && r.Parent != "" {
 			id := r.ID + "~settled"
-			t.Send = []broker.Message{{ID: id, To: r.Parent, Event: &broker.Event{ID: id, Kind: EventReply, Name: path, Data: t.Outcome}}}
+			service, parent := callerOf(r.Parent)
+			t.Send = []broker.Message{{ID: id, Service: service, To: parent, Event: &broker.Event{ID: id, Kind: EventReply, Name: path, Data: t.Outcome}}}
 		}
 		return t, true
 	}
