@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/skald-go/skald/broker"
 	"github.com/skald-go/skald/inmem"
+	"github.com/skald-go/skald/internal/saga"
 )
 
 // mortal is a broker in memory whose workers die on request, and which tells when a saga parks.
@@ -15,6 +17,8 @@ type mortal struct {
 	*inmem.Broker
 	parked chan struct{} // has a token when a saga has parked
 	pulse  *pulse        // nil outside of the matrix
+
+	letters atomic.Int64 // signals that came
 
 	mu      sync.Mutex
 	workers map[string]broker.Worker // by the name of their engine, the last to join
@@ -49,6 +53,14 @@ func (b *mortal) Start(ctx context.Context, s broker.Start) (broker.Started, err
 		s.By = w.Worker
 	}
 	return b.Broker.Start(ctx, s)
+}
+
+// Deliver implements broker.Broker.
+func (b *mortal) Deliver(ctx context.Context, id string, ev broker.Event) error {
+	if ev.Kind == saga.EventSignal {
+		b.letters.Add(1)
+	}
+	return b.Broker.Deliver(ctx, id, ev)
 }
 
 // kill lets the process of an engine die, as far as the broker can see.

@@ -44,6 +44,8 @@ type result struct {
 	waits    map[node]time.Duration // that the saga came to, and after which time
 	refusals []string
 	swallow  []string
+	silent   []string // waits for which no signal was sent
+	fresh    any      // World.Snapshot before the saga
 	abandon  []string
 	leaked   string
 	answer   error // of the cancel
@@ -146,7 +148,7 @@ func (r *result) fill(p *pulse, stage staging, c *cell, opts flow.Options, most 
 			r.failed = err
 		}
 	}()
-	r.began, r.outline = s.began, s.outline
+	r.began, r.outline, r.fresh = s.began, s.outline, s.play.expected
 	synctest.Wait()
 	if r.failed = s.start(); r.failed == nil {
 		var end ending
@@ -174,13 +176,13 @@ func (s *stage) end(r *result, end ending) {
 			r.missed = append(r.missed, i)
 		}
 	}
-	r.waits = s.seen
+	r.waits, r.silent = s.seen, s.silent
 	r.answer = s.cancelErr
 	r.refusals, r.swallow, r.abandon = s.refusals, s.swallowed, s.abandoned
 	if s.play.snapshot != nil {
 		r.world = s.play.snapshot()
 		if at := live(r.world, s.play.snapshot()); at != "" && r.failed == nil {
-			r.failed = fmt.Errorf("sagatest: World.Snapshot gives live data (%s), which changes with the world: give a copy", at)
+			r.failed = &trouble{problem{kind: upset, text: fmt.Sprintf("World.Snapshot gives live data (%s), which changes with the world: give a copy", at)}}
 		}
 	}
 	if r.failed == nil {

@@ -31,7 +31,6 @@ var advice = map[kindOfProblem]string{
 	kept:       "a forgotten compensation: add Compensate, say ReadOnly if it changes nothing, or name it in World.Keeps",
 	pastPivot:  "nothing is undone after the pivot: put it before the pivot, or let it never refuse",
 	leak:       "end every goroutine that a step starts before the step returns",
-	upset:      "a function of World does not fail: let it give what it finds",
 	hangs: "it waits for a network, a file, a process or a lock outside of its bubble: give it a fake in memory that waits on channels and timers " +
 		"only (net.Pipe is one), or raise World.Patience if it computes for that long",
 	endless: "what comes after the pivot is tried until it is done: let the fake answer in the end, or raise World.Attempts if it asks that often",
@@ -49,7 +48,11 @@ func mistakeOf(c *cell, kinds ...kindOfProblem) (Mistake, bool) {
 	for _, kind := range kinds {
 		for _, p := range c.result.broken {
 			if p.kind == kind {
-				return Mistake{p.path, strings.TrimSuffix(firstLine(p.text), ":") + ": " + advice[kind]}, true
+				text := strings.TrimSuffix(firstLine(p.text), ":")
+				if do := advice[kind]; do != "" {
+					text += ": " + do
+				}
+				return Mistake{p.path, text}, true
 			}
 		}
 	}
@@ -218,12 +221,15 @@ func (x *explorer) firstOverwriting(path string) string {
 // lostReply tells what is wrong with a step whose effect stays, or is undone too often, when its reply is lost.
 func (x *explorer) lostReply(path, what string) Mistake {
 	spec := x.outline.step(path)
+	again := x.breaksWorld(path, RunsTwice)
 	switch {
 	case spec.ReadOnly:
 		return Mistake{path, fmt.Sprintf("step %s says that it is ReadOnly, and has an effect: %s", path, what)}
+	case again && (spec.Pivot || x.outline.isAfterPivot(path)):
+		return Mistake{path, fmt.Sprintf("step %s is not idempotent: its attempts after a lost reply had their effect again: %s", path, what)}
 	case spec.Undo == nil:
 		return Mistake{path, fmt.Sprintf("a lost reply leaves the effect of %s: it has no compensation: %s", path, what)}
-	case spec.Retry.Attempts > 1 && x.breaksWorld(path, RunsTwice):
+	case again && spec.Retry.Attempts > 1:
 		return Mistake{path, fmt.Sprintf("step %s is not idempotent: its attempts after a lost reply had their effect again: %s", path, what)}
 	}
 	return Mistake{path, fmt.Sprintf("a lost reply leaves the effect of %s: its undo does nothing, or needs Out, when Known is false: %s", path, what)}

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 )
 
 // maxDifferences is how many differences are told.
@@ -15,6 +16,11 @@ const maxDifferences = 8
 // differences tells how now differs from before, one place each: "Points[ada]: 40, was 30". An empty map or list is like none.
 func differences(before, now any) []string {
 	return differ{was: "was", were: "were"}.differences(before, now)
+}
+
+// sinceDone is differences without those of times: what fails on its way is done later.
+func sinceDone(before, now any) []string {
+	return differ{was: "was", were: "were", timeless: true}.differences(before, now)
 }
 
 // unexpected is differences of what was expected and what is: "Points[ada]: 40, expected 30".
@@ -36,6 +42,7 @@ type differ struct {
 	seen  map[[2]uintptr]bool // pointers that were compared
 
 	was, were string // words
+	timeless  bool   // times are alike
 }
 
 func (d *differ) tell(at, format string, args ...any) {
@@ -55,6 +62,10 @@ func (d *differ) compare(at string, a, b reflect.Value) {
 	}
 	switch a.Kind() {
 	case reflect.Struct:
+		if a.Type() == timeType {
+			d.compareTimes(at, a, b)
+			return
+		}
 		for k := range a.NumField() {
 			d.compare(at+"."+a.Type().Field(k).Name, a.Field(k), b.Field(k))
 		}
@@ -68,6 +79,20 @@ func (d *differ) compare(at string, a, b reflect.Value) {
 		if text(a) != text(b) {
 			d.tell(at, "%s, %s %s", text(b), d.was, text(a))
 		}
+	}
+}
+
+var timeType = reflect.TypeFor[time.Time]()
+
+func (d *differ) compareTimes(at string, a, b reflect.Value) {
+	switch {
+	case d.timeless:
+	case a.CanInterface():
+		if x, y := a.Interface().(time.Time), b.Interface().(time.Time); !x.Equal(y) {
+			d.tell(at, "%s, %s %s", y.Round(0), d.was, x.Round(0))
+		}
+	case text(a.Field(0)) != text(b.Field(0)) || text(a.Field(1)) != text(b.Field(1)): // an unexported one, of which only the fields can be read
+		d.tell(at, "another time")
 	}
 }
 
@@ -121,6 +146,9 @@ func (d *differ) compareLists(at string, a, b reflect.Value) {
 func text(v reflect.Value) string {
 	if !v.IsValid() {
 		return "nothing"
+	}
+	if v.Type() == timeType && !v.CanInterface() {
+		return "a time"
 	}
 	return fmt.Sprintf("%+v", v)
 }

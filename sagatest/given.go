@@ -101,6 +101,8 @@ func (c *Case[I, O]) inject(path string, f Fault, err error) *Case[I, O] {
 		c.t.Fatalf("sagatest: no step has the path %q; these are the steps: %s", path, strings.Join(o.steps(), ", "))
 	case spec == nil:
 		c.t.Fatalf("sagatest: %s is a %v, and faults happen to steps; these are the steps: %s", path, at.Kind, strings.Join(o.steps(), ", "))
+	case strings.Contains(path, "[]"), strings.Contains(path, "#/"):
+		c.t.Fatalf("sagatest: there are many of %s: say which, such as %s", path, strings.NewReplacer("[]", "[0]", "#/", "#1/").Replace(path))
 	case taken:
 		c.t.Fatalf("sagatest: %s has a fault already", n)
 	case n.undo && spec.Undo == nil:

@@ -172,6 +172,11 @@ func TestMistakesOfExpectations(t *testing.T) {
 		`sagatest: Fail("charge", nil) needs an error; Inject("charge", "fails-before") makes one`:            func(t *testing.T) { given(t).Fail("charge", nil) },
 		`sagatest: Refuse("charge", nil) needs an error; Inject("charge", "refused") makes one`:               func(t *testing.T) { given(t).Refuse("charge", nil) },
 		`sagatest: FailUndo("charge", nil) needs an error; Inject("charge", "undo-fails-for-good") makes one`: func(t *testing.T) { given(t).FailUndo("charge", nil) },
+		"sagatest: there are many of each[]/of/x: say which, such as each[0]/of/x": func(t *testing.T) {
+			items := flow.New[int]("of").Then(step.New("x", echo))
+			saga := flow.New[int]("f").Each("each", func(n int) []int { return []int{n} }, items, func(n int, _ []int) int { return n })
+			sagatest.Given(&fake{TB: t}, saga, flow.Options{}).LoseReply("each[]/of/x")
+		},
 		`sagatest: paid is a wait, and faults happen to steps; these are the steps: order, paid/remind, ship`: func(t *testing.T) {
 			sagatest.Given(&fake{TB: t}, patient(), flow.Options{}).LoseReply("paid")
 		},
@@ -292,5 +297,13 @@ func TestSignalsOfChildren(t *testing.T) {
 		f := &fake{TB: t}
 		sagatest.Given(f, saga, flow.Options{}).Start(0).Signal(paid, 1)
 		assert.Equal(t, []string{`sagatest: Run.Signal: the saga never waits for signal "paid"; it waits for: none`}, f.failures, "its child does")
+	})
+}
+
+func TestPathsOfChildrenStandBeforeThoseInThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := flow.New[int]("inner").Then(step.New("a", echo).Compensate(nothing))
+		saga := flow.New[int]("outer").Then(flow.Child(inner)).Then(step.New("b", echo).ReadOnly())
+		sagatest.Given(t, saga, flow.Options{}).Refuse("b", errPoor).Start(1).Ran("inner/a").Undid("inner/a")
 	})
 }

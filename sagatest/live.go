@@ -13,7 +13,7 @@ func live(a, b any) (at string) { return shared("", reflect.ValueOf(a), reflect.
 const deepest = 20
 
 func shared(at string, a, b reflect.Value, depth int) string {
-	if !a.IsValid() || !b.IsValid() || a.Type() != b.Type() || depth > deepest {
+	if !a.IsValid() || !b.IsValid() || a.Type() != b.Type() || depth > deepest || a.Type() == timeType {
 		return ""
 	}
 	switch a.Kind() {

@@ -109,7 +109,7 @@ func (x *explorer) describe(c *cell) string {
 	}
 	fmt.Fprintf(&b, "\n    mistake: %s", x.diagnose(c).Text)
 	fmt.Fprintf(&b, "\n    executed:")
-	b.WriteString(indented(listOf(r.final.Calls), "\n        "))
+	b.WriteString(indented(listOf(placed(r.final.Calls, sagaID)), "\n        "))
 	fmt.Fprintf(&b, "\n    again: %s", replay(x.t.Name(), c.name()))
 	return b.String()
 }

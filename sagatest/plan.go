@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,6 +58,14 @@ func (r *result) hangs() bool {
 	return ok && t.kind == hangs
 }
 
+// unanswered hints at waits for which World.Signals sent nothing.
+func (r *result) unanswered() string {
+	if len(r.silent) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (it waited at %s, and World.Signals sent nothing there)", strings.Join(r.silent, ", "))
+}
+
 // failures tells what kept a saga from ending, and what it left behind.
 func (x *explorer) failures(c *cell) (broken []problem) {
 	err := c.result.failed
@@ -64,7 +73,7 @@ func (x *explorer) failures(c *cell) (broken []problem) {
 	case ok:
 		broken = append(broken, t.problem)
 	case err != nil:
-		broken = append(broken, problem{kind: stuck, path: c.node.path, text: err.Error()})
+		broken = append(broken, problem{kind: stuck, path: c.node.path, text: err.Error() + c.result.unanswered()})
 	}
 	if c.result.leaked != "" {
 		broken = append(broken, problem{kind: leak, path: c.node.path, text: "goroutines are left behind:\n" + c.result.leaked})
@@ -76,7 +85,7 @@ func (x *explorer) failures(c *cell) (broken []problem) {
 func (x *explorer) judge(c *cell) {
 	r := c.result
 	if x.steady != nil && r.failed == nil && x.endsAlike(c) {
-		if changes := differences(x.steady, r.world); len(changes) > 0 {
+		if changes := sinceDone(x.steady, r.world); len(changes) > 0 {
 			r.broken = append(r.broken, problem{kind: notAsWas, text: "the saga is done, and the world is not as it is without the fault: " + join(changes), what: join(changes)})
 		}
 	}
@@ -92,7 +101,7 @@ func (x *explorer) judge(c *cell) {
 		return
 	}
 	if r.failed == nil && c.fault.endsAsEver() && r.final.State == flow.StateUndone && !x.refused {
-		r.broken = append(r.broken, problem{kind: wrongState, path: c.node.path, text: "the saga is undone, although nothing has failed: " + r.final.Err.Error()})
+		r.broken = append(r.broken, problem{kind: wrongState, path: c.node.path, text: "the saga is undone, although nothing has failed: " + r.final.Err.Error() + r.unanswered()})
 	}
 }
 
@@ -120,7 +129,12 @@ func (x *explorer) learn() *cell {
 	if r.failed != nil {
 		return base
 	}
-	if again := perform(x.t, x.stage, base, x.opts, x.most); r.final.State == flow.StateDone && len(differences(r.world, again.world)) == 0 {
+	again := perform(x.t, x.stage, base, x.opts, x.most)
+	if stale := differences(r.fresh, again.fresh); len(stale) > 0 && len(differences(r.world, again.fresh)) == 0 {
+		r.broken = append(r.broken, problem{kind: upset, text: "World.New gives a world that a saga has run in before (" + join(stale) + "): give a fresh one each time"})
+		return base
+	}
+	if r.final.State == flow.StateDone && len(differences(r.world, again.world)) == 0 {
 		x.steady = r.world
 	}
 	x.begun = map[node]time.Duration{}

@@ -3,6 +3,7 @@ package sagatest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -122,12 +123,12 @@ func (r *Recorder) Calls() []Call {
 }
 
 // Ran lists the paths of the steps that were done, in order, each as often as it was.
-func (r *Recorder) Ran() []string { return paths(r.Calls(), false) }
+func (r *Recorder) Ran() []string { return pathsOf(r.Calls(), false) }
 
 // Undid lists the paths of the steps that were undone, in order of the undos.
-func (r *Recorder) Undid() []string { return paths(r.Calls(), true) }
+func (r *Recorder) Undid() []string { return pathsOf(r.Calls(), true) }
 
-func paths(calls []Call, undo bool) []string {
+func pathsOf(calls []Call, undo bool) []string {
 	list := []string{}
 	for _, c := range calls {
 		if c.Undo == undo && c.Done() {
@@ -135,6 +136,15 @@ func paths(calls []Call, undo bool) []string {
 		}
 	}
 	return list
+}
+
+// placed gives calls with their paths in the saga with the ID root: those of children are before their own.
+func placed(calls []Call, root string) []Call {
+	calls = slices.Clone(calls)
+	for k, c := range calls {
+		calls[k].Path = under(inside(c.Saga, root), c.Path)
+	}
+	return calls
 }
 
 // String lists the calls, one a line.

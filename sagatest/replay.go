@@ -218,7 +218,7 @@ func (r *Replayed[O]) Result() (O, error) {
 		return out, d.Err
 	}
 	if running, ok := errors.AsType[*flow.RunningError](err); ok {
-		r.t.Fatalf("sagatest: replay of saga %q: it has not ended after %v: %v\n  executed:\n%v", r.id, patience, running, r.recorder)
+		r.t.Fatalf("sagatest: replay of saga %q: it has not ended after %v: %v\n  executed:\n%v", r.id, patience, running, listOf(placed(r.Calls(), r.id)))
 	}
 	return out, err
 }
@@ -239,21 +239,21 @@ func (r *Replayed[O]) Calls() []Call { return r.recorder.Calls() }
 // Ran lets the saga go on to its end, and expects that just these steps were done in the replay, in that order.
 func (r *Replayed[O]) Ran(paths ...string) *Replayed[O] {
 	r.t.Helper()
-	r.expect("steps that were done in the replay", paths, r.recorder.Ran)
+	r.expect("steps that were done in the replay", paths, false)
 	return r
 }
 
 // Undid lets the saga go on to its end, and expects that just these steps were undone in the replay, in that order.
 func (r *Replayed[O]) Undid(paths ...string) *Replayed[O] {
 	r.t.Helper()
-	r.expect("steps that were undone in the replay", paths, r.recorder.Undid)
+	r.expect("steps that were undone in the replay", paths, true)
 	return r
 }
 
-func (r *Replayed[O]) expect(what string, want []string, got func() []string) {
+func (r *Replayed[O]) expect(what string, want []string, undo bool) {
 	r.t.Helper()
 	_, _ = r.Result()
-	if got := got(); !slices.Equal(want, got) {
-		r.t.Errorf("sagatest: %s:%s\n  executed:\n%v", what, sideways(want, got), r.recorder)
+	if got := pathsOf(placed(r.Calls(), r.id), undo); !slices.Equal(want, got) {
+		r.t.Errorf("sagatest: %s:%s\n  executed:\n%v", what, sideways(want, got), listOf(placed(r.Calls(), r.id)))
 	}
 }

@@ -150,7 +150,7 @@ func TestReplayOfAParentWhoseChildIsDead(t *testing.T) {
 	file := exported(t, parent(broken), 7, 3*time.Hour, flow.Options{Interceptors: []flow.Interceptor{refusing}})
 	synctest.Test(t, func(t *testing.T) {
 		r := Replay(t, file, parent(fixed), flow.Options{})
-		_, err := r.Undid("reserve", "first").Result()
+		_, err := r.Undid("order/reserve", "first").Result()
 		require.ErrorContains(t, err, `of "parent" is undone`)
 	})
 	synctest.Test(t, func(t *testing.T) {

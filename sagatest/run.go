@@ -42,7 +42,7 @@ func (r *Run[O]) advance(toTheEnd bool) {
 		case d := <-r.stage.dead:
 			r.end = &ending{err: d.Err}
 		case err := <-r.stage.tired:
-			r.t.Fatalf("%v\n  executed:\n%s", err, listOf(r.Calls()))
+			r.t.Fatalf("%v\n  executed:\n%s", err, listOf(r.placed()))
 		case <-r.stage.broker.parked:
 		case <-limit.C:
 			r.t.Fatalf("sagatest: the saga has not ended after %v: %s", patience, r.stage.standing())
@@ -114,24 +114,24 @@ func (r *Run[O]) Waits(paths ...string) *Run[O] {
 }
 
 // Ran expects that just these steps were done so far, in that order, each as often as it is named. A step whose reply was lost was
-// not done, as far as anybody knows.
+// not done, as far as anybody knows. The path of a child stands before those in it.
 func (r *Run[O]) Ran(paths ...string) *Run[O] {
 	r.t.Helper()
-	r.expect("steps that were done", paths, r.stage.recorder.Ran())
+	r.expect("steps that were done", paths, pathsOf(r.placed(), false))
 	return r
 }
 
 // Undid expects that just these steps were undone so far, in that order.
 func (r *Run[O]) Undid(paths ...string) *Run[O] {
 	r.t.Helper()
-	r.expect("steps that were undone", paths, r.stage.recorder.Undid())
+	r.expect("steps that were undone", paths, pathsOf(r.placed(), true))
 	return r
 }
 
 func (r *Run[O]) expect(what string, want, got []string) {
 	r.t.Helper()
 	if !slices.Equal(want, got) {
-		r.t.Errorf("sagatest: %s:%s\n  %s\n  executed:\n%v", what, sideways(want, got), r.standing(), &r.stage.recorder)
+		r.t.Errorf("sagatest: %s:%s\n  %s\n  executed:\n%v", what, sideways(want, got), r.standing(), listOf(r.placed()))
 	}
 }
 
@@ -153,7 +153,7 @@ func (r *Run[O]) Gives(want O) *Run[O] {
 	got, err := r.Result()
 	switch {
 	case err != nil:
-		r.t.Errorf("sagatest: the saga is not done: %v\n  executed:\n%v", err, &r.stage.recorder)
+		r.t.Errorf("sagatest: the saga is not done: %v\n  executed:\n%v", err, listOf(r.placed()))
 	default:
 		if other := unexpected(want, got); len(other) > 0 {
 			r.t.Errorf("sagatest: the saga gives something else: %s", join(other))
@@ -191,7 +191,7 @@ func (r *Run[O]) ended(want flow.State, cause error) error {
 	r.t.Helper()
 	_, err := r.Result()
 	if got := stateOf(err); got != want {
-		r.t.Errorf("sagatest: the saga is %v, expected: %v: %v\n  executed:\n%v", got, want, err, &r.stage.recorder)
+		r.t.Errorf("sagatest: the saga is %v, expected: %v: %v\n  executed:\n%v", got, want, err, listOf(r.placed()))
 	} else if !errors.Is(err, cause) && !(want == flow.StateDeadLetter && undoFailed(err, cause)) {
 		r.t.Errorf("sagatest: the saga is %v for another reason, expected: %v: %v%s", got, cause, err, r.unregistered(cause))
 	}
@@ -222,3 +222,6 @@ func (r *Run[O]) Result() (O, error) {
 
 // Calls gives what was executed so far.
 func (r *Run[O]) Calls() []Call { return r.stage.recorder.Calls() }
+
+// placed is Calls with the paths of children before those in them.
+func (r *Run[O]) placed() []Call { return placed(r.Calls(), r.stage.id) }

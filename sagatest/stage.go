@@ -12,6 +12,7 @@ import (
 
 	"github.com/skald-go/skald/errcodec"
 	"github.com/skald-go/skald/flow"
+	"github.com/skald-go/skald/internal/plan"
 )
 
 // stage is where one saga runs: a broker in memory, a process that dies on request, and a caller in a process of its own. It
@@ -36,6 +37,7 @@ type stage struct {
 	awaiting  bool
 	dead      chan flow.DeadLetter
 	seen      map[node]time.Duration // waits that were told, and when they were reached
+	silent    []string               // waits for which no signal came when they were told
 	most      int                    // attempts of one node
 	tired     chan error             // why a node is not run any more
 
@@ -222,6 +224,12 @@ func (s *stage) tellWait(id, path string) error {
 		}
 		return nil
 	}
+	letters := s.broker.letters.Load()
+	defer func() {
+		if at := s.outline.at(n.path); at != nil && at.Kind == plan.Wait && s.broker.letters.Load() == letters {
+			s.silent = append(s.silent, n.path)
+		}
+	}()
 	if s.play.signals == nil {
 		return nil
 	}

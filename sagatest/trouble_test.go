@@ -3,6 +3,7 @@ package sagatest_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"runtime"
 	"strings"
@@ -172,4 +173,89 @@ func TestAWorldThatWaitsForTheNetworkIsNamed(t *testing.T) {
 	world.Patience = 300 * time.Millisecond
 	world.New = func() int { _, _ = l.Accept(); return 1 }
 	assert.Contains(t, examined(t, numbers(echo, echo, nothing), world)[0].Mistake.Text, "World.New has not returned for 300ms of real time")
+}
+
+func TestAWorldThatIsNotFreshIsNamed(t *testing.T) {
+	shared := map[string]int{}
+	world := sagatest.World[map[string]int, int]{
+		New: func() map[string]int { return shared }, Input: func(map[string]int) int { return 1 },
+		Snapshot: func(w map[string]int) any { return maps.Clone(w) },
+	}
+	r := sagatest.Examine(t, func(w map[string]int) flow.Flow[int, int] {
+		return flow.New[int]("f").Then(step.New("a", func(_ context.Context, n int) (int, error) { w["ada"] = 1; return n, nil }))
+	}, world)
+	require.Len(t, r.Failures, 1)
+	assert.Contains(t, r.Failures[0].Mistake.Text, "World.New gives a world that a saga has run in before ([ada]: 1 is new): give a fresh one each time")
+}
+
+// diary keeps when something was written, and by whom.
+type diary struct {
+	pages map[string]time.Time
+	seen  time.Time
+}
+
+func (d *diary) write(ctx context.Context, n int) (int, error) {
+	key := step.InfoFrom(ctx).Key()
+	if _, there := d.pages[key]; !there {
+		d.pages[key], d.seen = time.Now(), time.Now()
+	}
+	return n, nil
+}
+
+func (d *diary) tear(ctx context.Context, _ step.Effect[int, int]) error {
+	info := step.InfoFrom(ctx)
+	info.Undo = false
+	delete(d.pages, info.Key())
+	if len(d.pages) == 0 {
+		d.seen = time.Time{}
+	}
+	return nil
+}
+
+func TestTimesInASnapshotThatPassMeanwhileAreNoMistake(t *testing.T) {
+	world := sagatest.World[*diary, int]{
+		New:      func() *diary { return &diary{pages: map[string]time.Time{}} },
+		Input:    func(*diary) int { return 1 },
+		Snapshot: func(d *diary) any { return diary{maps.Clone(d.pages), d.seen} },
+	}
+	sagatest.Matrix(t, func(d *diary) flow.Flow[int, int] {
+		return flow.New[int]("f").Then(step.New("a", d.write).Compensate(d.tear)).Then(step.New("b", d.write).Compensate(d.tear))
+	}, world)
+	r := sagatest.Examine(t, func(d *diary) flow.Flow[int, int] {
+		return flow.New[int]("f").Then(step.New("a", d.write).Compensate(nothing)).Then(step.New("b", echo).ReadOnly())
+	}, world)
+	require.NotEmpty(t, r.Failures)
+	assert.Contains(t, r.Failures[0].Broken[0], "pages[skald/saga/a/do]: a time is new; seen: another time")
+}
+
+func TestAWaitForWhichNothingIsSentIsHintedAt(t *testing.T) {
+	no := func(context.Context, int) (int, error) { return 0, step.Refused(errors.New("nobody came")) }
+	picked := flow.NewSignal[int]("picked")
+	join := func(n, _ int) int { return n }
+	world := counting()
+	world.Signals = func(_ int, at sagatest.Waiting) error {
+		if at.Path == "picked-up" {
+			return at.Send(picked, 1)
+		}
+		return nil
+	}
+	for _, saga := range []flow.Flow[int, int]{
+		flow.New[int]("f").WaitFor(picked, time.Hour, join, step.New("late", no)),
+		flow.New[int]("f").Wait(picked, join),
+	} {
+		assert.Contains(t, examined(t, saga, world)[0].Mistake.Text, "(it waited at picked, and World.Signals sent nothing there)")
+	}
+}
+
+func TestAPivotThatRunsTwiceIsNotAForgottenCompensation(t *testing.T) {
+	world := sagatest.World[*int, int]{
+		New: func() *int { return new(int) }, Input: func(*int) int { return 1 }, Snapshot: func(n *int) any { return *n },
+	}
+	r := sagatest.Examine(t, func(n *int) flow.Flow[int, int] {
+		return flow.New[int]("f").Then(step.New("mail", func(_ context.Context, in int) (int, error) { *n++; return in, nil }).Pivot())
+	}, world)
+	for _, c := range r.Failures {
+		assert.Contains(t, c.Mistake.Text, "step mail is not idempotent", c.Name)
+	}
+	require.NotEmpty(t, r.Failures)
 }
