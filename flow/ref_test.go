@@ -1,7 +1,6 @@
 package flow_test
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/skald-go/skald/flow"
 	"github.com/skald-go/skald/inmem"
-	"github.com/skald-go/skald/step"
 )
 
 var (
@@ -99,55 +97,4 @@ func TestAReferenceIsSeenInPictures(t *testing.T) {
 	require.Contains(t, f.Mermaid(), "undo: double")
 	require.Equal(t, []string{"double"}, f.Steps())
 	require.NotEqual(t, f.Fingerprint(), flow.New[int]("f").Then(flow.Ref[int, int]{Service: "maths", Name: "double"}).Fingerprint())
-}
-
-// The contract that orders and payments share: a package of its own, that both import.
-var Charge = flow.Ref[int, string]{Service: "payments", Name: "charge"}
-
-func ExampleRef() {
-	network := inmem.NewNetwork() // in production: a redisx broker in each service, with Options.Service
-
-	// Payments serves the flow with steps of its own.
-	take := step.New("take", func(_ context.Context, cents int) (string, error) { return fmt.Sprintf("receipt for %d", cents), nil }).
-		Compensate(func(_ context.Context, e step.Effect[int, string]) error {
-			fmt.Println("payments pays back", e.In)
-			return nil
-		})
-	payments := flow.NewEngine(network.Broker("payments"), flow.Options{})
-	payments.Serve(flow.New[int]("charge").Then(take))
-
-	// Orders uses it like a step. What it did is undone when a later step fails.
-	ship := step.New("ship", func(context.Context, string) (string, error) { return "", step.Refused(fmt.Errorf("no van")) }).ReadOnly()
-	order := flow.New[int]("order").Then(Charge.Timeout(time.Minute)).Then(ship)
-	orders := flow.NewEngine(network.Broker("orders"), flow.Options{})
-	orders.Serve(order)
-
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go payments.Run(ctx)
-	go orders.Run(ctx)
-
-	future, _ := order.Start(ctx, orders, 250, flow.ID("order-42"))
-	_, err := future.Await(ctx)
-	fmt.Println(err)
-	// Output:
-	// payments pays back 250
-	// flow: saga "order-42" of "order" is undone: step "ship" failed: no van
-}
-
-func ExampleRef_Start() {
-	network := inmem.NewNetwork()
-	payments := flow.NewEngine(network.Broker("payments"), flow.Options{})
-	payments.Serve(flow.New[int]("charge").Map(func(cents int) string { return fmt.Sprintf("receipt for %d", cents) }))
-	shop := flow.NewEngine(network.Broker("shop"), flow.Options{})
-	shop.Serve(Charge.Flow()) // answers come to engines that serve the reference
-
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go payments.Run(ctx)
-	go shop.Run(ctx)
-
-	future, _ := Charge.Start(ctx, shop, 250, flow.ID("invoice-7"))
-	fmt.Println(future.Await(ctx))
-	// Output: receipt for 250 <nil>
 }

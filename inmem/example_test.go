@@ -55,3 +55,20 @@ func ExampleBroker_Kill() {
 	// true
 	// order-42 taken over 1 time
 }
+
+// Two services in one process: what one sends, the other gets.
+func ExampleNetwork() {
+	ctx := context.Background()
+	network := inmem.NewNetwork()
+	order := broker.Served{Flow: "order", Version: 1}
+	worker, _ := network.Broker("orders").Join(ctx, broker.Member{Flows: []broker.Served{order}, Lease: time.Minute})
+	network.Broker("orders").Start(ctx, broker.Start{ID: "order-42", Served: order, By: worker})
+	worker.Commit(ctx, broker.Transition{ID: "order-42", Rev: 1, Next: broker.Park, Send: []broker.Message{{
+		ID: "order-42/charge~start", Service: "payments", To: "orders~order-42/charge",
+		Start: &broker.Start{ID: "orders~order-42/charge", Served: broker.Served{Flow: "charge"}},
+	}}})
+	for s := range network.Broker("payments").List(ctx, broker.Filter{}) {
+		fmt.Println(s.ID, s.Flow, s.State == broker.Ready)
+	}
+	// Output: orders~order-42/charge charge true
+}

@@ -144,7 +144,7 @@ func TestEveryMethodOfTheContractIsDocumented(t *testing.T) {
 // What a user composes, sets and asks has an example that runs, named as godoc wants it.
 func TestEverythingAUserCallsHasAnExample(t *testing.T) {
 	self := []string{ // what every other example shows, or nobody calls
-		"Flow.Name", "Flow.Plan", "Flow.Start", "Step.Name", "Step.Plan", "ChildSaga.Plan", "Future.ID", "State.String",
+		"Flow.Name", "Flow.Plan", "Flow.Start", "Step.Name", "Step.Plan", "ChildSaga.Plan", "Ref.Plan", "Future.ID", "State.String",
 		"Error.Error", "Error.Unwrap", "RunningError.Error", "RunningError.Unwrap", "PanicError.Error", "PanicError.Unwrap",
 		"Headers.Get", "Headers.Set", "Headers.Keys", "Key.Format",
 		"NewEngine", "New", "NewSignal", "Case", "MsgPack", "NewPanic", "RestorePanic",
