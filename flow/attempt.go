@@ -85,6 +85,9 @@ func (a *attempt) Value(key any) any {
 		info := a.info()
 		return &info
 	}
+	if _, ok := key.(engineKey); ok {
+		return a.run.e
+	}
 	a.mu.Lock()
 	ctx := a.standard
 	a.mu.Unlock()

@@ -98,7 +98,8 @@ func (r *run) retries(err error) {
 
 // final says that a repeat of the call would answer the same.
 func final(err error) bool {
-	for _, target := range []error{broker.ErrStale, broker.ErrFenced, broker.ErrClosed, broker.ErrConflict, broker.ErrUnknown, broker.ErrSettled, broker.ErrOverload} {
+	for _, target := range []error{broker.ErrStale, broker.ErrFenced, broker.ErrClosed, broker.ErrConflict, broker.ErrUnknown, broker.ErrSettled, broker.ErrOverload,
+		broker.ErrNoEvent, broker.ErrRead} {
 		if errors.Is(err, target) {
 			return true
 		}

@@ -47,6 +47,7 @@ type Engine struct {
 	careful   bool                               // the last saga that was received is suspicious; only for who receives
 
 	followers followers
+	events    events
 
 	empty  chan struct{} // has a token when the last run has ended
 	closed chan struct{} // closed when the broker is
@@ -189,7 +190,7 @@ func (e *Engine) servedFor(r *broker.Record) *served {
 // isZero says that NewEngine did not make e.
 func (e *Engine) isZero() bool { return e == nil || e.broker == nil }
 
-// Run runs sagas of the flows that the engine serves until ctx ends. Then it takes no more sagas, waits for running attempts
+// Run runs sagas of the flows that the engine serves, and handles the events that it listens to, until ctx ends. Then it takes no more sagas, waits for running attempts
 // as long as Options.Grace says, and cuts off the others, which have a second to return. It gives every saga back to the
 // broker at once: another engine goes on with it, and makes an attempt that was cut off once more.
 //
@@ -199,15 +200,19 @@ func (e *Engine) Run(ctx context.Context) error {
 	if e.isZero() {
 		return fmt.Errorf("flow: Run: %w", ErrZero)
 	}
-	if len(e.serves()) == 0 {
-		err := errors.New("flow: Run: the engine serves no flows: call Serve before")
+	if len(e.serves()) == 0 && !e.events.some() {
+		err := errors.New("flow: Run: the engine serves no flows and listens to nothing: call Serve or Topic.On before")
 		e.log.Error("the engine does not run", "error", err) // go engine.Run(ctx) drops it
 		return err
 	}
 	if !e.phase.CompareAndSwap(fresh, running) {
 		return errors.New("flow: Run was called before: an engine runs once")
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	e.events.begin(ctx, e)
 	err := e.work(ctx)
+	cancel()
 	if !e.drain() {
 		err = errors.Join(err, errors.New("attempts or listeners still run that did not return when their context ended; their sagas were given back"))
 	}
@@ -219,6 +224,13 @@ func (e *Engine) Run(ctx context.Context) error {
 
 // work runs sagas until ctx ends or the broker is closed.
 func (e *Engine) work(ctx context.Context) error {
+	if len(e.serves()) == 0 {
+		err := e.events.wait()
+		if errors.Is(err, broker.ErrClosed) {
+			close(e.closed)
+		}
+		return err
+	}
 	for ctx.Err() == nil {
 		m, err := e.join(ctx)
 		if err == nil {

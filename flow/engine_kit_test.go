@@ -33,10 +33,27 @@ type fakeBroker struct {
 	*inmem.Broker
 	mu      sync.Mutex
 	workers map[string]broker.Worker
+	subs    map[string]broker.Subscriber
 }
 
 func newBroker(opts ...inmem.Option) *fakeBroker {
-	return &fakeBroker{Broker: inmem.New(opts...), workers: map[string]broker.Worker{}}
+	return &fakeBroker{Broker: inmem.New(opts...), workers: map[string]broker.Worker{}, subs: map[string]broker.Subscriber{}}
+}
+
+func (b *fakeBroker) Subscribe(ctx context.Context, s broker.Subscription) (broker.Subscriber, error) {
+	sub, err := b.Broker.Subscribe(ctx, s)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.subs[s.Name] = sub
+	return sub, err
+}
+
+// killSubscriber is kill for who listens to events.
+func (b *fakeBroker) killSubscriber(name string) {
+	b.mu.Lock()
+	sub := b.subs[name]
+	b.mu.Unlock()
+	b.Broker.KillSubscriber(sub)
 }
 
 func (b *fakeBroker) Join(ctx context.Context, m broker.Member) (broker.Worker, error) {

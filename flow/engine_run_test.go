@@ -24,7 +24,7 @@ func TestRunRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		require.EqualError(t, newEngine(newBroker(), flow.Options{}).Run(ctx),
-			"flow: Run: the engine serves no flows: call Serve before")
+			"flow: Run: the engine serves no flows and listens to nothing: call Serve or Topic.On before")
 		require.ErrorIs(t, new(flow.Engine).Run(ctx), flow.ErrZero)
 		e := running(t, newBroker(), flow.Options{}, plus)
 		require.EqualError(t, e.Run(ctx), "flow: Run was called before: an engine runs once")

@@ -17,10 +17,12 @@ const (
 	partJoin part = iota
 	partReceive
 	partCommit
+	partSubscribe
+	partHear
 	parts
 )
 
-var partNames = [parts]string{"joining the broker", "receiving from the broker", "committing to the broker"}
+var partNames = [parts]string{"joining the broker", "receiving from the broker", "committing to the broker", "subscribing to events", "receiving events"}
 
 // health remembers what fails at the moment.
 type health struct {
@@ -39,14 +41,15 @@ func (h *health) failed(p part, err error) {
 
 // joined says that a new membership begins: what failed in the last one does not count any more.
 func (h *health) joined() {
-	for p := range parts {
+	for _, p := range []part{partJoin, partReceive, partCommit} {
 		h.ok(p)
 	}
 }
 
 // Health says what is wrong with the engine at the moment: the broker that does not answer, or what it says of its connection, readers and
-// signs of life (broker.Checker), a part of the engine whose last call failed, its end, sagas that no living worker takes, or other services that
-// have not answered a call of this engine for a minute. nil is healthy. It asks the broker, and blocks as long as that takes or ctx allows.
+// signs of life (broker.Checker), a part of the engine whose last call failed, its end, sagas that no living worker takes, other services that
+// have not answered a call of this engine for a minute, or events that a group which it listens for lost within the last hour. nil is healthy. It
+// asks the broker, and blocks as long as that takes or ctx allows.
 func (e *Engine) Health(ctx context.Context) error {
 	if e.isZero() {
 		return fmt.Errorf("flow: health: %w", ErrZero)
@@ -60,6 +63,7 @@ func (e *Engine) Health(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("flow: %s: %w", partNames[p], *err))
 		}
 	}
+	errs = append(errs, e.events.trouble()...)
 	if c, ok := e.broker.(broker.Checker); ok {
 		if err := c.Check(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("flow: the broker: %w", err))

@@ -24,6 +24,7 @@ const (
 	AlertSlow      AlertKind = "slow"      // the saga takes longer than Options.SlowAfter
 	AlertDeadline  AlertKind = "deadline"  // its deadline passed when it could only go forward
 	AlertAbandoned AlertKind = "abandoned" // an attempt did not return after its context had ended
+	AlertLost      AlertKind = "lost"      // a group lost events: the broker's bounds dropped them before they were handled
 )
 
 // Alert is something that a person may want to look at. The saga goes on.
@@ -34,6 +35,9 @@ type Alert struct {
 	Step    string // path, of AlertAbandoned
 	Started time.Time
 	Headers Headers
+
+	Topic, Group string // of AlertLost; the fields above are empty then
+	Events       uint64 // how many it lost
 }
 
 // deadLetter logs and tells that r's saga is a dead letter.

@@ -241,6 +241,7 @@ func (e *Engine) drain() bool {
 	if m != nil {
 		e.leave(m)
 	}
+	_ = e.events.wait()
 	e.phase.Store(ended)
 	for _, r := range e.table.all() {
 		r.drop()

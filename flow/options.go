@@ -29,6 +29,8 @@ type Options struct {
 	// Concurrency is how many sagas this engine works on at once, and how many attempts it runs at once;
 	// sagas that wait do not count. 0 is 1024.
 	Concurrency int
+	// Handlers is how many events of a group this engine handles at once, unless AtOnce says otherwise. 0 is 64.
+	Handlers int
 	// Lease is how long the broker waits for a sign of life before others take this engine's sagas. 0 is 15 s.
 	Lease time.Duration
 	// Grace is how long Run waits for running attempts when it is told to end. 0 is 10 s.
@@ -52,8 +54,10 @@ type Options struct {
 	// stored, and not again if the process dies meanwhile: List finds all of them. It may block; its ctx has what the
 	// propagators extracted, and ends with the engine, when Grace is over.
 	OnDeadLetter func(ctx context.Context, d DeadLetter)
+	// OnDeadEvent hears of every event that this engine made a dead one, as OnDeadLetter does of sagas: DeadEvents finds all of them.
+	OnDeadEvent func(ctx context.Context, d DeadEvent)
 	// OnAlert hears of sagas that take too long: longer than SlowAfter, past a deadline that comes after the pivot, or an
-	// attempt that outlived its context by AbandonAfter. It may block, and gets a ctx as OnDeadLetter does.
+	// attempt that outlived its context by AbandonAfter; and of events that a group lost. It may block, and gets a ctx as OnDeadLetter does.
 	OnAlert func(ctx context.Context, a Alert)
 
 	// DecodeAll makes every value that a step gets the decoded form of what was recorded, as after a
@@ -74,6 +78,7 @@ func (o Options) withDefaults() Options {
 		o.Logger = slog.Default()
 	}
 	o.Concurrency = cmp.Or(o.Concurrency, 1024)
+	o.Handlers = cmp.Or(o.Handlers, 64)
 	o.Lease = cmp.Or(o.Lease, 15*time.Second)
 	o.Grace = cmp.Or(o.Grace, 10*time.Second)
 	o.AbandonAfter = cmp.Or(o.AbandonAfter, 30*time.Second)
@@ -87,7 +92,7 @@ func (o Options) withDefaults() Options {
 
 func (o Options) check() error {
 	for name, n := range map[string]int64{
-		"Concurrency": int64(o.Concurrency), "Lease": int64(o.Lease), "Grace": int64(o.Grace), "AbandonAfter": int64(o.AbandonAfter),
+		"Concurrency": int64(o.Concurrency), "Handlers": int64(o.Handlers), "Lease": int64(o.Lease), "Grace": int64(o.Grace), "AbandonAfter": int64(o.AbandonAfter),
 		"Retention": int64(o.Retention), "NotYetLimit": int64(o.NotYetLimit), "TakeoverLimit": int64(o.TakeoverLimit),
 		"MaxPayload": int64(o.MaxPayload), "MaxRecord": int64(o.MaxRecord), "SlowAfter": int64(o.SlowAfter),
 	} {

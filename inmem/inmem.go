@@ -44,13 +44,18 @@ type Broker struct {
 	alarm   alarm
 	lives   sync.Pool // of *live
 	closed  atomic.Bool
+	gone    chan struct{} // closed with it
+	bus     *Bus
 }
 
 // New makes an empty broker.
 func New(opts ...Option) *Broker {
-	b := &Broker{options: defaults(), seed: maphash.MakeSeed()}
+	b := &Broker{options: defaults(), seed: maphash.MakeSeed(), gone: make(chan struct{})}
 	for _, set := range opts {
 		set(&b.options)
+	}
+	if b.bus = b.options.bus; b.bus == nil {
+		b.bus = NewBus()
 	}
 	for i := range b.shards {
 		b.shards[i].sagas = make(map[string]*saga)
@@ -65,6 +70,8 @@ func (b *Broker) Close() error {
 	if b.closed.CompareAndSwap(false, true) {
 		b.alarm.stop()
 		b.queue.close()
+		close(b.gone)
+		b.bus.desert(b)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ type options struct {
 	earlyLimit int
 	shuffle    bool
 	seed       uint64
+	bus        *Bus
 }
 
 func defaults() options {
@@ -42,4 +43,9 @@ func EarlyMail(keep time.Duration, limit int) Option {
 // tests of what must not depend on the order.
 func Shuffle(seed uint64) Option {
 	return func(o *options) { o.shuffle, o.seed = true, seed }
+}
+
+// OnBus lets the broker carry events over bus, which other brokers may use as well, instead of over one of its own.
+func OnBus(bus *Bus) Option {
+	return func(o *options) { o.bus = bus }
 }

@@ -25,6 +25,16 @@ const (
 	Receive Method = "receive"
 	Commit  Method = "commit"
 	Leave   Method = "leave"
+
+	Publish   Method = "publish" // and the other methods of a broker.Bus
+	Subscribe Method = "subscribe"
+	Hear      Method = "hear" // Subscriber.Receive
+	Settle    Method = "settle"
+	Groups    Method = "groups"
+	Dead      Method = "dead"
+	Relive    Method = "relive"
+	Drop      Method = "drop"
+	Forget    Method = "forget"
 )
 
 // Fault is what happens to a call.

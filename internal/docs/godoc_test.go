@@ -147,7 +147,7 @@ func TestEverythingAUserCallsHasAnExample(t *testing.T) {
 		"Flow.Name", "Flow.Plan", "Flow.Start", "Step.Name", "Step.Plan", "ChildSaga.Plan", "Ref.Plan", "Future.ID", "State.String",
 		"Error.Error", "Error.Unwrap", "RunningError.Error", "RunningError.Unwrap", "PanicError.Error", "PanicError.Unwrap",
 		"Headers.Get", "Headers.Set", "Headers.Keys", "Key.Format",
-		"NewEngine", "New", "NewSignal", "Case", "MsgPack", "NewPanic", "RestorePanic",
+		"NewEngine", "New", "NewSignal", "NewTopic", "Topic.Name", "Case", "MsgPack", "NewPanic", "RestorePanic",
 	}
 	for _, folder := range []string{"flow", "step"} {
 		shown := map[string]bool{}

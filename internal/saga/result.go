@@ -97,7 +97,7 @@ func (m *Machine) reportFailed(i *inst, a Attempt, class plan.Class, err error, 
 		m.recordFailed(i, a.Number, cutOff(err), err, now)
 	case class == plan.Failed && (forever || a.Number < a.Spec.Retry.Attempts):
 		i.attempts = a.Number
-		m.later(i, backoff(a.Spec.Retry, a.Number, m.env.Jitter), err, now)
+		m.later(i, Backoff(a.Spec.Retry, a.Number, m.env.Jitter), err, now)
 	case m.pivoted || a.Spec.Pivot && a.Spec.Undo == nil:
 		m.halt(i, a.Number, err, now)
 	default:

@@ -7,8 +7,8 @@ import (
 	"github.com/skald-go/skald/step"
 )
 
-// backoff is the pause after the n-th attempt: see step.Retry.
-func backoff(r plan.Retry, n int, jitter func() float64) time.Duration {
+// Backoff is the pause after the n-th attempt: see step.Retry.
+func Backoff(r plan.Retry, n int, jitter func() float64) time.Duration {
 	d, limit := r.Delay, r.MaxDelay
 	if d <= 0 {
 		d, limit = step.DefaultDelay, step.DefaultMaxDelay

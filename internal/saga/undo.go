@@ -50,7 +50,7 @@ func (m *Machine) reportUndo(i *inst, a Attempt, err error, now time.Time) {
 			return
 		}
 		i.ill().undos = a.Number
-		m.later(i, backoff(a.Spec.RetryUndo, a.Number, m.env.Jitter), err, now)
+		m.later(i, Backoff(a.Spec.RetryUndo, a.Number, m.env.Jitter), err, now)
 	}
 }
 
