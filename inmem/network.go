@@ -14,16 +14,17 @@ var errAlone = errors.New("is for another service, and this broker belongs to no
 // Network brings messages between the brokers of several services in one process. Make one with NewNetwork.
 //
 // A message arrives before the commit that sends it returns. One for a service that has no broker yet, or whose broker was closed, waits
-// until there is one. Networks may be used by many goroutines.
+// until there is one. The brokers share a Bus, unless OnBus gives one another: services hear each other's events. Networks may be used by many goroutines.
 type Network struct {
 	mu      sync.Mutex
 	brokers map[string]*Broker
 	waiting map[string][]broker.Message // by service
+	bus     *Bus
 }
 
 // NewNetwork makes a network without services.
 func NewNetwork() *Network {
-	return &Network{brokers: make(map[string]*Broker), waiting: make(map[string][]broker.Message)}
+	return &Network{brokers: make(map[string]*Broker), waiting: make(map[string][]broker.Message), bus: NewBus()}
 }
 
 // Broker gives the broker of a service, made with opts when it is first asked for, and anew, without what it stored, when the
@@ -38,7 +39,7 @@ func (n *Network) Broker(service string, opts ...Option) *Broker {
 		n.mu.Unlock()
 		return b
 	}
-	b = New(opts...)
+	b = New(append([]Option{OnBus(n.bus)}, opts...)...)
 	b.network, b.service = n, service
 	waiting := n.waiting[service]
 	delete(n.waiting, service)
