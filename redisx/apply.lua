@@ -364,14 +364,16 @@ local function commit(o, i, w, p)
 end
 
 
--- relay applies a message from another partition once, unless whoever brings it was stopped on the way: what it says may have
+-- relay applies a message from another partition, or one without a name from another service, once, unless whoever brings it was stopped on the way: what it says may have
 -- happened long ago.
 local function relay(i, p)
   local late, message, kind
   late, message, kind, p = parse('>I6I2c0B', ops, p)
   if now > late then return 'L' end
-  if call('ZSCORE', P .. 'sn', message) then return end
-  call('ZADD', P .. 'sn', now + SEEN, message)
+  if message ~= '' then
+    if call('ZSCORE', P .. 'sn', message) then return end
+    call('ZADD', P .. 'sn', now + SEEN, message)
+  end
   if kind == 1 then
     local head, record = parse('>I2c0I4c0', ops, p)
     start(i, 0, head, record, false)

@@ -12,8 +12,9 @@ type chores struct {
 	kicked chan struct{} // a saga wakes earlier than was known
 
 	mu   sync.Mutex
-	next time.Time           // when the next saga wakes, if that is known; zero: it is not
-	away map[*partition]bool // had messages for other partitions when it was swept last
+	rest map[*partition]pauses // before an outbox is relayed again that could not be
+	next time.Time             // when the next saga wakes, if that is known; zero: it is not
+	away map[*partition]bool   // had messages for other partitions when it was swept last
 }
 
 const (
@@ -22,7 +23,7 @@ const (
 )
 
 func (c *chores) open() {
-	c.kicked, c.away = make(chan struct{}, 1), make(map[*partition]bool)
+	c.kicked, c.away, c.rest = make(chan struct{}, 1), make(map[*partition]bool), make(map[*partition]pauses)
 }
 
 // begin starts the chores, once.
@@ -113,12 +114,33 @@ func (c *chores) sweep(p *partition) {
 // clear relays what lies in a partition's outbox, if it lay there the last time too: whoever sends a message relays it himself.
 func (c *chores) clear(p *partition, away bool) {
 	c.mu.Lock()
-	before := c.away[p]
+	before, rest := c.away[p], c.rest[p]
 	c.away[p] = away
 	c.mu.Unlock()
-	if away && before {
-		_ = p.relayAll(p.b.ctx)
+	if !away || !before || time.Now().Before(rest.until) {
+		return
 	}
+	rest = rest.after(p.relayAll(p.b.ctx))
+	c.mu.Lock()
+	c.rest[p] = rest
+	c.mu.Unlock()
+}
+
+// pauses grow while something fails.
+type pauses struct {
+	until time.Time
+	last  time.Duration
+}
+
+const longestPause = 10 * time.Second
+
+func (x pauses) after(err error) pauses {
+	if err == nil {
+		return pauses{}
+	}
+	x.last = min(max(sweepEvery, 2*x.last), longestPause)
+	x.until = time.Now().Add(x.last)
+	return x
 }
 
 // swept is what sweep.lua answers.

@@ -26,7 +26,7 @@ func (w *worker) commit(ctx context.Context, t broker.Transition) (broker.Ack, e
 	if err := w.usable(ctx); err != nil {
 		return broker.Ack{}, err
 	}
-	if err := checkTransition(t); err != nil {
+	if err := w.b.checkTransition(t); err != nil {
 		return broker.Ack{}, err
 	}
 	seat := w.seat(t.ID)
@@ -68,7 +68,7 @@ func (s *seat) dead(token string, t broker.Transition) error {
 
 // commitCold sends a transition through apply.lua.
 func (s *seat) commitCold(ctx context.Context, token string, t broker.Transition) (broker.Ack, error) {
-	w := s.w
+	w, begun := s.w, time.Now()
 	o := newOp(kindCommit, t.ID, token)
 	o.transition(s.p, t, w.member.Build)
 	if err := s.p.do(ctx, s.p.cold, o); err != nil {
@@ -88,7 +88,7 @@ func (s *seat) commitCold(ctx context.Context, token string, t broker.Transition
 		w.drop(t.ID, t.Rev)
 		return broker.Ack{}, says(o.code)
 	}
-	s.p.forward(t.Send)
+	s.p.forward(t.Send, begun)
 	if !ack.Owned {
 		w.followUp(t)
 	}

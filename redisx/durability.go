@@ -117,11 +117,16 @@ var errClient = errors.New("Options.Durability needs a *redis.Client or a *redis
 
 // node gives the client of the node that has the partition.
 func (p *partition) node(ctx context.Context) (*redis.Client, error) {
-	switch client := p.b.client.(type) {
+	return p.b.nodeOf(ctx, p.keys[0])
+}
+
+// nodeOf gives the client of the node that has a key.
+func (b *Broker) nodeOf(ctx context.Context, key string) (*redis.Client, error) {
+	switch client := b.client.(type) {
 	case *redis.Client:
 		return client, nil
 	case *redis.ClusterClient:
-		return client.MasterForKey(ctx, p.keys[0])
+		return client.MasterForKey(ctx, key)
 	}
 	return nil, errClient
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/skald-go/skald/broker"
 )
 
@@ -63,6 +65,11 @@ func Relay(ctx context.Context, b *Broker, m broker.Message, stopped time.Durati
 	o := newOp(0, m.To, "")
 	o.buf = appendText(o.buf[:0], m.To)
 	o.message(m)
-	b.partition(m.To).clocked(time.Now().Add(-stopped).UnixMilli())
-	return b.bring(away{m.ID, o.buf}).await(ctx, b)
+	return b.partition(m.To).bring(away{m.ID, o.buf}, time.Now().Add(-stopped)).await(ctx, b)
 }
+
+// RelayTime is for how long a message counts that is under way.
+const RelayTime = relayTime
+
+// Client gives the client of b.
+func (b *Broker) Client() redis.UniversalClient { return b.client }

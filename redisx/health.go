@@ -16,7 +16,7 @@ func (b *Broker) Check(ctx context.Context) error {
 	if err := b.usable(ctx); err != nil {
 		return fmt.Errorf("redisx: %w", err)
 	}
-	errs := []error{b.ear.trouble()}
+	errs := append(b.linkTrouble(), b.ear.trouble(), b.letters.trouble())
 	for _, w := range b.workers() {
 		errs = append(errs, w.trouble()...)
 	}

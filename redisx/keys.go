@@ -10,6 +10,9 @@ func partitionPrefix(namespace string, partition int) string {
 	return fmt.Sprintf("{%s:%02d}:", namespace, partition)
 }
 
+// inboxKey is the stream to which other services append what is for this one.
+func inboxKey(service string) string { return service + ":inbox" }
+
 // configKey is the namespace's configuration, fixed at its first use.
 func configKey(namespace string) string { return namespace + ":config" }
 

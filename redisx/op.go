@@ -13,8 +13,11 @@ import (
 type op struct {
 	buf        []byte // for apply.lua
 	refs       []ref
-	hotOp             // for the scripts of hot batches
-	token      string // of a seat, or nothing
+	hotOp                 // for the scripts of hot batches
+	token      string     // of a seat, or nothing
+	from       *partition // whose outbox has the message for another service
+	late       uint64     // until when that counts
+	unheard    *link      // of one that nobody waits for
 	done       chan struct{}
 	submission // that is told instead of done, if there is one
 
@@ -73,6 +76,7 @@ func newOp(kind byte, id, token string) *op {
 // release gives o back. Nobody else may know it.
 func (o *op) release() {
 	o.token, o.hotOp, o.submission, o.code, o.details, o.err = "", hotOp{}, submission{}, 0, nil, nil
+	o.from, o.late, o.unheard = nil, 0, nil
 	clear(o.refs)
 	if cap(o.buf) <= maxReused {
 		ops.Put(o)
@@ -181,26 +185,26 @@ func (o *op) until(t time.Time) {
 // The kinds of a message that a transition sends.
 const (
 	sendsStart byte = iota + 1
-	sendsAway       // to another partition
+	sendsAway       // to another partition or service
 	sendsEvent
 )
 
 func (o *op) messages(p *partition, send []broker.Message) {
 	o.buf = binary.BigEndian.AppendUint16(o.buf, uint16(len(send)))
 	for _, m := range send {
-		kind := sendsEvent
+		kind, about := sendsEvent, m.To
 		switch {
-		case p.b.partition(m.To) != p:
-			kind = sendsAway
+		case p.leaves(m):
+			kind, about = sendsAway, o.refs[0].id // what is elsewhere is not looked at
 		case m.Start != nil:
 			kind = sendsStart
 		}
 		o.buf = append(o.buf, kind)
-		o.refs = append(o.refs, ref{len(o.buf), m.To})
+		o.refs = append(o.refs, ref{len(o.buf), about})
 		o.buf = append(o.buf, 0, 0)
 		if kind == sendsAway {
 			o.buf = appendText(o.buf, m.ID)
-			o.sized(func() { o.buf = appendText(o.buf, m.To); o.message(m) })
+			o.sized(func() { o.buf = appendText(o.buf, address(m)); o.message(m) })
 			continue
 		}
 		o.body(m)

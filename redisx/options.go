@@ -17,6 +17,10 @@ type Options struct {
 	// node that it may once have, say 16 to 64. It is fixed when the namespace is first used: a broker with another number
 	// refuses to work, with ErrNamespace.
 	Partitions int
+	// Service is the name under which other services call this one, and under which it calls them with flow.Ref: "" if it does neither. All services
+	// use one Redis, each with a namespace of its own. Messages for a service are appended to the stream "<service>:inbox", and nothing else of it
+	// is touched by others. A process that has workers keeps a connection that reads it.
+	Service string
 	// Durability is what is waited for before something is said to be stored: by default nothing beyond the server's own.
 	Durability Durability
 	// Logger hears what a person ought to know of the server, such as that it stores nothing on disk: slog.Default by default.
@@ -41,12 +45,15 @@ const (
 	defaultEarlyMail = 65_536
 	defaultReadBack  = time.Second
 	maxPartitions    = 1024
+	maxService       = 255
 )
 
 func (o Options) check() error {
 	switch {
 	case strings.ContainsAny(o.Namespace, `{}*?[]\`):
 		return fmt.Errorf("redisx: Options.Namespace is %q: it may not contain any of {}*?[]\\", o.Namespace)
+	case strings.ContainsAny(o.Service, `{}*?[]\~/#`) || len(o.Service) > maxService:
+		return fmt.Errorf("redisx: Options.Service is %q: it has at most %d bytes, and none of {}*?[]\\~/#", o.Service, maxService)
 	case o.Partitions < 0 || o.Partitions > maxPartitions:
 		return fmt.Errorf("redisx: Options.Partitions is %d: there are 1 to %d", o.Partitions, maxPartitions)
 	case o.Durability.within < 0:

@@ -60,8 +60,11 @@ func (p *partition) clocked(now int64) {
 }
 
 // now is the server's time in ms, as far as it is known here. It is for people; what acts at a time goes by the server's clock.
-func (p *partition) now() uint64 {
-	return uint64(time.Now().UnixMilli() + p.ahead.Load())
+func (p *partition) now() uint64 { return p.at(time.Now()) }
+
+// at is now for another time here.
+func (p *partition) at(t time.Time) uint64 {
+	return uint64(t.UnixMilli() + p.ahead.Load())
 }
 
 // write sends o with the next hot batch, and tells whether it has to go through apply.lua instead.

@@ -29,6 +29,7 @@ import (
 var (
 	_ broker.Broker   = (*Broker)(nil)
 	_ broker.Restorer = (*Broker)(nil)
+	_ broker.Linked   = (*Broker)(nil)
 )
 
 // Broker is a broker.Broker on Redis. Make one with New.
@@ -45,11 +46,13 @@ type Broker struct {
 	chores  chores
 	ear     ear
 	alarm   chan struct{} // has a token when sagas may be lost
+	letters postbox       // of other services
 
 	mu        sync.Mutex
 	closed    bool
 	listening bool
 	seats     map[string]*seat // that are taken, by token
+	links     map[string]*link // to other services, by name
 }
 
 // The lengths of names; a worker's begins with that of its node.
@@ -66,7 +69,7 @@ func New(client redis.UniversalClient, opts Options) *Broker {
 	if err := opts.check(); err != nil {
 		panic(err.Error())
 	}
-	b := &Broker{client: client, opts: opts.withDefaults(), node: randomName(nodeLength), seats: make(map[string]*seat)}
+	b := &Broker{client: client, opts: opts.withDefaults(), node: randomName(nodeLength), seats: make(map[string]*seat), links: make(map[string]*link)}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	for n := range b.opts.Partitions {
 		b.parts = append(b.parts, newPartition(b, n))
@@ -89,6 +92,9 @@ func (b *Broker) Close() error {
 	b.group.Wait()
 	return nil
 }
+
+// Service implements broker.Linked: it is Options.Service.
+func (b *Broker) Service() string { return b.opts.Service }
 
 // spawn runs f on a goroutine that Close waits for. After Close it does nothing, and says false.
 func (b *Broker) spawn(f func()) bool {

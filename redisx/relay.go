@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"strings"
+
 	"github.com/redis/go-redis/v9"
 
 	"github.com/skald-go/skald/broker"
@@ -21,52 +23,82 @@ const (
 	relayWait = 500 * time.Millisecond // of a commit for a partition that does not answer
 )
 
-// away is a message for another partition, as the outbox has it.
+// away is a message for another partition or service, as the outbox has it.
 type away struct {
 	id   string
-	body []byte // the receiver, the kind of message, and its body
+	body []byte // the address, the kind of message, and its body
 }
 
-// forward relays what a transition of a saga in p has just sent to other partitions.
-func (p *partition) forward(send []broker.Message) {
+// leaves says that a message of a saga in p is for another partition or service.
+func (p *partition) leaves(m broker.Message) bool { return m.Service != "" || p.b.partition(m.To) != p }
+
+// address is where a message goes: the ID of its saga, after that of its service if that is another.
+func address(m broker.Message) string {
+	if m.Service == "" {
+		return m.To
+	}
+	return "~" + m.Service + "~" + m.To
+}
+
+// cutAddress takes an address apart. No ID begins as those for services do.
+func cutAddress(a string) (service, id string) {
+	if rest, ok := strings.CutPrefix(a, "~"); ok {
+		if service, id, ok := strings.Cut(rest, "~"); ok {
+			return service, id
+		}
+	}
+	return "", a
+}
+
+// forward relays what a transition of a saga in p has sent, which was begun then. What is for other services goes with the next batch for them, and
+// nobody waits for it.
+func (p *partition) forward(send []broker.Message, begun time.Time) {
 	var messages []away
 	for _, m := range send {
-		if p.b.partition(m.To) != p {
-			o := newOp(0, m.To, "")
-			o.buf = appendText(o.buf[:0], m.To)
-			o.message(m)
-			messages = append(messages, away{m.ID, append([]byte(nil), o.buf...)})
-			o.release()
+		if !p.leaves(m) {
+			continue
 		}
+		o := newOp(0, m.To, "")
+		o.buf = appendText(o.buf[:0], address(m))
+		o.message(m)
+		a := away{m.ID, append([]byte(nil), o.buf...)}
+		o.release()
+		if m.Service != "" {
+			p.b.link(m.Service).submit(p, a, begun)
+			continue
+		}
+		messages = append(messages, a)
 	}
 	if len(messages) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(p.b.ctx, relayWait)
 	defer cancel()
-	_ = p.relay(ctx, messages) // what fails is left in the outbox
+	_ = p.relay(ctx, messages, begun) // what fails is left in the outbox
 }
 
 // relayAll relays what is in the outbox.
 func (p *partition) relayAll(ctx context.Context) error {
+	var begun time.Time
 	return scan(ctx, func(cursor uint64) *redis.ScanCmd {
+		begun = time.Now()
 		return p.b.client.HScan(ctx, p.prefix+"ob", cursor, "", relayed)
 	}, func(found []string) error {
 		var messages []away
 		for i := 0; i+1 < len(found); i += 2 {
 			messages = append(messages, away{found[i], []byte(found[i+1])})
 		}
-		return p.relay(ctx, messages)
+		return p.relay(ctx, messages, begun)
 	})
 }
 
-// relay brings messages to their partitions, and takes them out of the outbox.
-func (p *partition) relay(ctx context.Context, messages []away) error {
+// relay brings messages to where they go, and takes them out of the outbox, in which they were at begun.
+func (p *partition) relay(ctx context.Context, messages []away, begun time.Time) error {
 	var errs []error
 	var done []string
 	pending := make([]*op, len(messages))
 	for i, m := range messages {
-		pending[i] = p.b.bring(m)
+		pending[i] = p.bring(m, begun)
 	}
 	for i, o := range pending {
 		if o == nil {
@@ -77,7 +109,7 @@ func (p *partition) relay(ctx context.Context, messages []away) error {
 			errs = append(errs, err)
 			continue
 		}
-		if o.code == 0 {
+		if o.code == 0 && o.from == nil {
 			done = append(done, messages[i].id)
 		}
 		o.release()
@@ -88,15 +120,18 @@ func (p *partition) relay(ctx context.Context, messages []away) error {
 	return errors.Join(errs...)
 }
 
-// bring hands a message to the writer of its partition; nil if it makes no sense.
-func (b *Broker) bring(m away) *op {
+// bring hands a message to the writer of its partition or service; nil if it makes no sense.
+func (p *partition) bring(m away, begun time.Time) *op {
 	to, rest, ok := cutText(string(m.body))
 	if !ok {
 		return nil
 	}
-	p := b.partition(to)
+	if service, _ := cutAddress(to); service != "" {
+		return p.b.link(service).bring(p, m, begun)
+	}
+	p = p.b.partition(to)
 	o := newOp(kindRelay, to, "")
-	o.buf = append48(o.buf, p.now()+uint64(relayTime.Milliseconds()))
+	o.buf = append48(o.buf, p.at(begun.Add(relayTime)))
 	o.buf = appendText(o.buf, m.id)
 	o.buf = append(o.buf, rest...)
 	p.cold.submit(o)

@@ -17,7 +17,7 @@ type submission struct {
 // Submit implements broker.Submitter. What goes with a hot batch, as nearly all does, is answered by the goroutine that sent it;
 // everything else has a goroutine of its own.
 func (w *worker) Submit(t broker.Transition, to broker.Submission) {
-	if w.usable(w.b.ctx) == nil && checkTransition(t) == nil {
+	if w.usable(w.b.ctx) == nil && w.b.checkTransition(t) == nil {
 		s := w.seat(t.ID)
 		token, taken := s.name()
 		if o, after := w.line(t.ID).transition(token, s.p, t); o != nil && taken {
@@ -38,6 +38,11 @@ func (w *worker) commitApart(t broker.Transition, to broker.Submission) {
 
 // tell answers whoever waits for an op, or submitted it.
 func (o *op) tell() {
+	if l := o.unheard; l != nil {
+		l.waiting.Add(-1)
+		o.release()
+		return
+	}
 	if o.to == nil {
 		o.done <- struct{}{}
 		return

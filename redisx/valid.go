@@ -15,6 +15,7 @@ var (
 	errCount   = errors.New("more than 16384 events or messages at once")
 	errNext    = errors.New("unknown Next")
 	errMessage = errors.New("needs either an Event, or a Start of the saga it is to")
+	errAlone   = errors.New("is for another service, and this broker has no Options.Service")
 )
 
 const (
@@ -35,6 +36,19 @@ func checkStart(s broker.Start) error {
 func checkEvent(ev broker.Event) error {
 	if len(ev.ID) > maxText || len(ev.Kind) > maxText || len(ev.Name) > maxText {
 		return errText
+	}
+	return nil
+}
+
+// checkTransition is checkTransition, also of what only some brokers may send.
+func (b *Broker) checkTransition(t broker.Transition) error {
+	if err := checkTransition(t); err != nil || b.opts.Service != "" {
+		return err
+	}
+	for _, m := range t.Send {
+		if m.Service != "" {
+			return fmt.Errorf("message %q %w", m.ID, errAlone)
+		}
 	}
 	return nil
 }
@@ -62,6 +76,8 @@ func checkTransition(t broker.Transition) error {
 
 func checkMessage(m broker.Message) error {
 	switch {
+	case len(m.ID)+len(m.Service)+len(m.To) > maxText/2:
+		return errText
 	case (m.Start == nil) == (m.Event == nil), m.Start != nil && m.Start.ID != m.To:
 		return errMessage
 	case m.Start != nil:

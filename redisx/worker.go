@@ -71,6 +71,7 @@ func (b *Broker) join(ctx context.Context, m broker.Member) (*worker, error) {
 	}
 	b.listen()
 	b.chores.begin(b)
+	b.letters.begin(b)
 	if !b.spawn(w.beat) {
 		w.die(broker.ErrClosed)
 		return nil, broker.ErrClosed

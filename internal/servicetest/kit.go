@@ -66,8 +66,9 @@ var order = Order{Customer: "ada", Cents: 250}
 
 // kit is what a test is made with.
 type kit struct {
-	t   *testing.T
-	net Net
+	t     *testing.T
+	net   Net
+	looks map[string]broker.Broker // for those who look at a service
 }
 
 // engine makes an engine of a service that is not run.
@@ -169,7 +170,13 @@ func (k *kit) states(e *flow.Engine, want map[string]flow.State) {
 // stats gives the counts of a service's sagas.
 func (k *kit) stats(service string) broker.Stats {
 	k.t.Helper()
-	s, err := k.net(k.t, service).Stats(k.ctx())
+	if k.looks == nil {
+		k.looks = make(map[string]broker.Broker)
+	}
+	if k.looks[service] == nil {
+		k.looks[service] = k.net(k.t, service)
+	}
+	s, err := k.looks[service].Stats(k.ctx())
 	require.NoError(k.t, err)
 	return s
 }

@@ -81,3 +81,18 @@ func (a *Agency) ByChildren() flow.Flow[Trip, Itinerary] {
 	}
 	return flow.New[Trip]("by-children").All3("book", child("flight"), child("car"), child("hotel"), booked)
 }
+
+// Desk is the flow of a service that books one thing for others: its steps, its retries, its compensation.
+func (a *Agency) Desk(what string) flow.Flow[Trip, string] {
+	return flow.New[Trip]("book").Then(a.book(what))
+}
+
+// At refers to the desk of a service: all that an agency knows of it.
+func At(service string) flow.Ref[Trip, string] {
+	return flow.Ref[Trip, string]{Service: service, Name: "book"}
+}
+
+// ByServices books with the desks of three other services, whose names it takes.
+func ByServices(flights, cars, hotels string) flow.Flow[Trip, Itinerary] {
+	return flow.New[Trip]("by-services").All3("book", At(flights).As("flight"), At(cars).As("car"), At(hotels).As("hotel"), booked)
+}

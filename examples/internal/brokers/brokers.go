@@ -23,11 +23,21 @@ type Kind struct {
 	Name    string
 	Virtual bool // it waits on channels and timers only, so that its time may be virtual
 	Open    func(testing.TB) broker.Broker
+	Network func(testing.TB) Network
+}
+
+// Network connects services.
+type Network interface {
+	Service(name string) string                   // what a service is called here: no other test has one of that name
+	Open(t testing.TB, name string) broker.Broker // for a process of the service
 }
 
 // All lists the kinds that there are.
 func All() []Kind {
-	return []Kind{{Name: "inmem", Virtual: true, Open: openInMem}, {Name: "redis", Open: openRedis}}
+	return []Kind{
+		{Name: "inmem", Virtual: true, Open: openInMem, Network: newNetwork},
+		{Name: "redis", Open: openRedis, Network: newRedisNetwork},
+	}
 }
 
 // Time is how long something takes, where time is virtual and where it is real.
@@ -59,6 +69,15 @@ func openInMem(t testing.TB) broker.Broker {
 	t.Cleanup(func() { assert.NoError(t, b.Close()) })
 	return b
 }
+
+// network is an inmem.Network.
+type network struct{ *inmem.Network }
+
+func newNetwork(testing.TB) Network { return network{inmem.NewNetwork()} }
+
+func (n network) Service(name string) string { return name }
+
+func (n network) Open(_ testing.TB, name string) broker.Broker { return n.Broker(name) }
 
 // Each runs test on all kinds of brokers, with and without decoding everything where that costs no time.
 func Each(t *testing.T, test func(t *testing.T, k Kind, decodeAll bool)) {

@@ -87,3 +87,17 @@ func openRedis(t testing.TB) broker.Broker {
 	t.Cleanup(func() { assert.NoError(t, b.Close()) })
 	return b
 }
+
+// redisNetwork is services on the shared Redis, whose names have an end that no others have.
+type redisNetwork struct{ end string }
+
+func newRedisNetwork(testing.TB) Network { return redisNetwork{"-" + rand.Text()} }
+
+func (n redisNetwork) Service(name string) string { return name + n.end }
+
+func (n redisNetwork) Open(t testing.TB, name string) broker.Broker {
+	service := n.Service(name)
+	b := redisx.New(Client(t), redisx.Options{Namespace: "of-" + service, Service: service, Logger: slog.New(slog.DiscardHandler)})
+	t.Cleanup(func() { assert.NoError(t, b.Close()) })
+	return b
+}
