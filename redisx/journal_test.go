@@ -13,8 +13,8 @@ import (
 	"github.com/skald-go/skald/redisx"
 )
 
-// A journal that has outgrown its saga's line must be whole after every owner, and gone when the saga is.
-func TestAJournalThatOutgrowsItsLine(t *testing.T) {
+// A journal of several chunks must be whole after every owner, and gone when the saga is.
+func TestAJournalThatOutgrowsItsFirstChunk(t *testing.T) {
 	client := redistest.Start(t).Client()
 	b := newBroker(t, client, redisx.Options{})
 	served := broker.Served{Flow: "order", Version: 1}
