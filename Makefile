@@ -12,10 +12,10 @@ RACE        := $(if $(shell command -v $${CC:-gcc} 2>/dev/null),-race)
 MODULES     := $(patsubst %/go.mod,%,$(wildcard */*/go.mod */*/*/go.mod))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-redis quickstart test test-redis lint fmt fuzz bench soak-memory chaos chaos-short simulate cover mutants
+.PHONY: help demo demo-redis demo-services quickstart test test-redis lint fmt fuzz bench soak-memory chaos chaos-short simulate cover mutants
 
 help: ## say what there is to make
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## run the pet shop, the main example, in memory
 	@$(GO) run ./examples/petshop
@@ -23,6 +23,10 @@ demo: ## run the pet shop, the main example, in memory
 demo-redis: ## run the pet shop on a Redis that it starts
 	@scripts/redis-server
 	@$(GO) run ./examples/petshop -redis start
+
+demo-services: ## run a shop of four services, processes of their own, on a Redis that it starts, and kill one of them
+	@scripts/redis-server
+	@cd examples/services && $(GO) run . demo
 
 quickstart: ## run the first saga of the README
 	@$(GO) run ./examples/quickstart

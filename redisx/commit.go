@@ -34,30 +34,25 @@ func (w *worker) commit(ctx context.Context, t broker.Transition) (broker.Ack, e
 	if !taken {
 		return broker.Ack{}, seat.dead(token, t)
 	}
-	if o := w.hot(t, token, seat.p); o != nil {
-		err := seat.p.do(ctx, seat.p.hot, o)
-		if err != nil || o.code != saysCold {
-			ack, err := seat.wrote(token, t, o, err)
-			if err == nil {
-				o.release()
-			}
-			return ack, err
+	if o, after := w.line(t.ID).transition(token, seat.p, t); o != nil {
+		cold, err := seat.p.write(ctx, o)
+		if !cold {
+			return seat.wrote(token, t, after, err)
 		}
-		o.release()
 	}
-	w.cool(t.ID, t.Rev)
+	w.wrote(t.ID, t.Rev, hotLine{})
 	return seat.commitCold(ctx, token, t)
 }
 
-// wrote does what follows from a transition that went as o with a hot batch.
-func (s *seat) wrote(token string, t broker.Transition, o *op, err error) (broker.Ack, error) {
+// wrote does what follows from a transition in a hot batch. after is the line that it left.
+func (s *seat) wrote(token string, t broker.Transition, after hotLine, err error) (broker.Ack, error) {
 	switch {
 	case errors.Is(err, broker.ErrFenced):
 		return broker.Ack{}, s.dead(token, t)
 	case err != nil:
 		return broker.Ack{}, err
 	case t.Next == broker.Keep:
-		s.w.wrote(t.ID, t.Rev, o)
+		s.w.wrote(t.ID, t.Rev, after)
 		return broker.Ack{Rev: t.Rev + 1, Owned: true}, nil
 	}
 	s.w.followUp(t)
@@ -120,7 +115,7 @@ func (w *worker) followUp(t broker.Transition) {
 	switch t.Next {
 	case broker.Finish:
 		w.b.watches.settle(t.ID, func() (broker.Snapshot, bool) {
-			l, _, err := parseCard(string(make([]byte, fixedLength)) + head)
+			l, _, err := parseLine(string(make([]byte, fixedLength)) + head)
 			if err != nil {
 				return broker.Snapshot{}, false
 			}

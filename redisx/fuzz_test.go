@@ -44,16 +44,10 @@ func nowhere(f *testing.F) redis.UniversalClient {
 	return client
 }
 
-const fuzzNode = "0123456789"
-
-func sampleLine(token string) string {
-	return newHotStart(token, fuzzSaga, fuzzNode).startLine(1_700_000_000_000)
+func sampleLine(client redis.UniversalClient, token string) string {
+	line, _ := New(client, Options{}).parts[0].startLine(fuzzSaga, token)
+	return line
 }
-
-// sampleCard is a line with the origin of its saga.
-func sampleCard() string { return sampleLine("") + string(appendOrigin(nil, fuzzSaga)) }
-
-func sampleRecord() string { return string(append(appendOrigin(nil, fuzzSaga), fuzzSaga.Record...)) }
 
 // body writes an event as it lies in a mailbox.
 func body(ev broker.Event, seq uint32) string {
@@ -61,10 +55,10 @@ func body(ev broker.Event, seq uint32) string {
 }
 
 func FuzzParseLine(f *testing.F) {
-	line := sampleLine(fuzzToken)
+	line := sampleLine(nowhere(f), fuzzToken)
 	f.Add(line)
 	f.Add(line[:len(line)-1])
-	f.Add(sampleCard() + "outcome")
+	f.Add(line[:headEnd(line)] + "outcome")
 	f.Add(line[:fixedLength])
 	f.Fuzz(func(t *testing.T, s string) {
 		l, rest, err := parseLine(s)
@@ -75,23 +69,15 @@ func FuzzParseLine(f *testing.F) {
 			return
 		}
 		require.Equal(t, s, s[:fixedLength]+l.head+rest)
-		again, _, err := parseLine(s[:len(s)-len(rest)])
+		require.Equal(t, len(s)-len(rest), headEnd(s))
+		again, _, err := parseLine(s[:headEnd(s)])
 		require.NoError(t, err)
 		require.Equal(t, l, again)
-		if _, outcome, err := parseCard(s); err != nil {
-			require.ErrorIs(t, err, errLine)
-		} else {
-			shot, err := parseResult("a", s)
-			require.NoError(t, err)
-			require.Equal(t, outcome, string(shot.Outcome))
-		}
-		if hot := newHotLine([]any{"a", s}); hot.line != "" {
-			after, rest, err := parseLine(keptLine(s))
-			require.NoError(t, err)
-			require.Equal(t, l.rev+1, after.rev)
-			require.Equal(t, l.owner, after.owner)
-			require.Equal(t, l.head+rest, after.head+rest)
-			require.Equal(t, hotLine{line: keptLine(s)}, newHotLine([]any{"a", keptLine(s)}))
+		shot, err := parseResult("a", s)
+		require.NoError(t, err)
+		require.Equal(t, rest, string(shot.Outcome))
+		if hot := newHotLine(s); hot.size > 0 {
+			require.Equal(t, s, hot.front.String()+s[frontLength:fixedLength]+hot.head+rest)
 		}
 	})
 }
@@ -165,18 +151,17 @@ func FuzzParseEntries(f *testing.F) {
 // FuzzAnswers reads what the scripts answer from values of any kind.
 func FuzzAnswers(f *testing.F) {
 	client := nowhere(f)
-	line := sampleLine(fuzzToken)
+	line := sampleLine(client, fuzzToken)
 	cold := strings.Replace(line, line[1:2], "\x00", 1)
 	chunk := string(appendEntries(nil, []broker.Entry{{Path: "reserve", Data: []byte("out")}}))
 	said, err := msgpack.Marshal(profile{Name: "w", Build: "b", Flows: []string{"order@3"}})
 	require.NoError(f, err)
 	for _, answer := range []any{
 		nil, int64(1), "text", []any{},
-		[]any{"a", line, ""},
-		[]any{"a", line, sampleRecord()},
-		[]any{"a", cold, sampleRecord(), []any{"e1", body(fuzzEvent, 2), "e0", body(fuzzEvent, 1)}, chunk, chunk},
-		[]any{"outcome", []any{"a", line, sampleRecord()}},
-		[]any{sampleCard() + "outcome"},
+		[]any{"a", line, "record"},
+		[]any{"a", cold, "record", []any{"e1", body(fuzzEvent, 2), "e0", body(fuzzEvent, 1)}, chunk, chunk},
+		[]any{"outcome", []any{"a", line, "record"}},
+		[]any{line[:headEnd(line)] + "outcome"},
 		[]any{int64(1), []any{"e1", body(fuzzEvent, 2)}},
 		[]any{"a", "2", []any{"e1", body(fuzzEvent, 2)}},
 		[]any{fuzzToken, string(said)},
@@ -211,7 +196,7 @@ func FuzzAnswers(f *testing.F) {
 func refusals(t *testing.T, p *partition, v []any) {
 	batch := hotBatch{p: p}
 	for range 3 {
-		batch.order = append(batch.order, newHotStart(fuzzToken, fuzzSaga, fuzzNode))
+		batch.order = append(batch.order, newHotStart(fuzzToken, "a", "", "", nil))
 	}
 	all := slices.Clone(batch.order)
 	batch.refuse(v)
@@ -265,12 +250,9 @@ func cutAnswer(b []byte, depth int) (v any, rest []byte) {
 
 func FuzzNews(f *testing.F) {
 	client := nowhere(f)
-	result := sampleCard() + "outcome"
+	result := sampleLine(client, "") + "outcome"
 	news := string(appendResult([]byte{'H', 0, 1, 'a'}, "a", []byte(result)))
-	other, finished := &op{hotOp: hotOp{id: "b"}}, &op{hotOp: hotOp{id: "a", value: blob(result)}}
-	all := string(appendNews(nil, []*op{other, finished})) + "ba" + result
 	for _, message := range []string{
-		all, all[:len(all)-1], "F", "F\x00", "F\x00\x01", "F\x00\x01\xff\xff\xff\xff\xff\xffa",
 		news, news + news, news[:len(news)-1], "R\x00\x01a\xff\xff\xff\xff", "H", "M" + fuzzToken, "Mnobody", "",
 	} {
 		f.Add(message)
@@ -326,31 +308,27 @@ func FuzzSagaComesBack(f *testing.F) {
 		if strings.Contains(flow, "\x00") || checkStart(s) != nil || checkTransition(keep) != nil {
 			return
 		}
-		o := newHotStart(fuzzToken, s, fuzzNode)
-		require.Equal(t, string(appendServed(nil, s.Served)), o.lane)
-		line, stored := o.startLine(7), string(o.value)
-		l := stands(t, s, broker.Owned, 1, line, stored, "")
+		stored, lane := p.startLine(s, fuzzToken)
+		if stored == "" {
+			return
+		}
+		require.Equal(t, string(appendServed(nil, s.Served)), lane)
+		l := stands(t, s, stored, broker.Owned, 1)
 		require.Equal(t, fuzzToken, l.owner)
 
-		h := &holding{head: o.head, line: line}
-		o = h.transition(keep, fuzzToken, p)
+		hot := newHotLine(stored)
+		o, after := hot.transition(fuzzToken, p, keep)
 		if o == nil {
 			return
 		}
-		require.Equal(t, line, o.line)
-		line = keptLine(line)
-		stands(t, s, broker.Owned, 2, line, stored, string(o.value), keep.Append...)
-		known := newHotLine([]any{id, line, stored, []any{}, string(o.value)})
-		require.Equal(t, hotLine{line, string(o.value)}, known)
-		h.known(known)
-		require.Nil(t, h.transition(keep, fuzzToken, p), "a repeat needs to be compared with what is stored")
-		more := h.transition(broker.Transition{ID: id, Rev: 2, Next: broker.Keep, Append: keep.Append}, fuzzToken, p)
-		require.Equal(t, more != nil, 2*len(o.value) <= room)
-		if more != nil {
-			stands(t, s, broker.Owned, 3, keptLine(line), stored, string(more.value), append(keep.Append, keep.Append...)...)
-		}
+		require.Equal(t, stored[:frontLength], o.before.String())
+		kept := o.before.kept().String() + stored[frontLength:] + string(o.value)
+		stands(t, s, kept, broker.Owned, 2, keep.Append...)
+		require.Equal(t, newHotLine(kept), after)
+		again, _ := after.transition(fuzzToken, p, keep)
+		require.Nil(t, again, "a repeat needs to be compared with what is stored")
 
-		o = h.transition(broker.Transition{ID: id, Rev: 2, Next: broker.Finish, Outcome: outcome}, fuzzToken, p)
+		o, _ = after.transition(fuzzToken, p, broker.Transition{ID: id, Rev: 2, Next: broker.Finish, Outcome: outcome})
 		require.NotNil(t, o)
 		shot, err := parseResult(id, string(o.value))
 		require.NoError(t, err)
@@ -362,10 +340,10 @@ func FuzzSagaComesBack(f *testing.F) {
 	})
 }
 
-// stands reads what is stored of s, line and record, and its journal, and gives its line.
-func stands(t *testing.T, s broker.Start, state broker.State, rev uint64, stored, record, chunk string, journal ...broker.Entry) line {
+// stands reads what is stored of s, and gives its line.
+func stands(t *testing.T, s broker.Start, stored string, state broker.State, rev uint64, journal ...broker.Entry) line {
 	t.Helper()
-	l, r, mail, err := parseStored(s.ID, stored, []any{record, []any{}, chunk})
+	l, r, mail, err := parseStored(s.ID, stored, []any{string(s.Record)})
 	require.NoError(t, err)
 	require.Empty(t, mail)
 	require.Equal(t, state, l.state)

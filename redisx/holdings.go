@@ -17,15 +17,14 @@ type holdings struct {
 
 // holding is one of them.
 type holding struct {
-	p       *partition
-	head    string    // of its line, with its origin
-	line    string    // nothing: it goes through apply.lua
-	journal []byte    // as far as the line is known
-	starts  int       // starts under way
-	handed  bool      // the engine knows that it owns the saga
-	rev     uint64    // at which it was handed out
-	told    uint64    // the last event that the engine knows
-	since   time.Time // when it was handed out
+	p      *partition
+	head   string
+	line   hotLine
+	starts int       // starts under way
+	handed bool      // the engine knows that it owns the saga
+	rev    uint64    // at which it was handed out
+	told   uint64    // the last event that the engine knows
+	since  time.Time // when it was handed out
 }
 
 func (x *holdings) open(partitions int) {
@@ -53,8 +52,7 @@ func (x *holdings) remove(id string) {
 	if h := x.sagas[id]; h != nil {
 		x.held[h.p.number]--
 		delete(x.sagas, id)
-		*h = holding{journal: h.journal[:0]}
-		if len(x.spare) < maxOps {
+		if *h = (holding{}); len(x.spare) < maxOps {
 			x.spare = append(x.spare, h)
 		}
 	}
@@ -87,21 +85,19 @@ func (x *holdings) hand(id string, line hotLine, mail []numbered) bool {
 		return false
 	}
 	h.starts--
-	h.known(line)
-	h.handed, h.rev, h.told, h.since = true, 1, last(mail), time.Now() // a list that was asked for before says nothing of it
+	h.handed, h.line, h.rev, h.told, h.since = true, line, 1, last(mail), time.Now() // a list that was asked for before says nothing of it
 	return true
 }
 
 // adopt is hand for a saga that was received.
-func (x *holdings) adopt(p *partition, l line, r *broker.Record, line hotLine, mail []numbered) bool {
+func (x *holdings) adopt(p *partition, id, head string, rev uint64, line hotLine, mail []numbered) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	h := x.get(p, r.ID)
+	h := x.get(p, id)
 	if h.handed {
 		return false
 	}
-	h.known(line)
-	h.head, h.rev, h.handed, h.told, h.since = l.head+l.from, r.Rev, true, last(mail), time.Now()
+	h.head, h.rev, h.line, h.handed, h.told, h.since = head, rev, line, true, last(mail), time.Now()
 	return true
 }
 
@@ -121,6 +117,16 @@ func (x *holdings) end(id string) (known bool) {
 	return known
 }
 
+// line gives what is known of the line of a saga.
+func (x *holdings) line(id string) hotLine {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if h := x.sagas[id]; h != nil {
+		return h.line
+	}
+	return hotLine{}
+}
+
 // at gives the saga that a transition from rev is about. It is not one that was handed out since: the answer to a transition may come when the
 // saga has left the worker and come back. x is locked.
 func (x *holdings) at(id string, rev uint64) *holding {
@@ -131,32 +137,12 @@ func (x *holdings) at(id string, rev uint64) *holding {
 	return h
 }
 
-// hot gives the op for t, or nil if t has to go through apply.lua.
-func (x *holdings) hot(t broker.Transition, token string, p *partition) *op {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if h := x.sagas[t.ID]; h != nil {
-		return h.transition(t, token, p)
-	}
-	return nil
-}
-
-// wrote notes what a transition from rev, which went as o with a hot batch, left of a saga.
-func (x *holdings) wrote(id string, rev uint64, o *op) {
+// wrote notes the line of a saga after a transition from rev, if it is known.
+func (x *holdings) wrote(id string, rev uint64, line hotLine) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if h := x.at(id, rev); h != nil {
-		h.line = o.after
-		h.journal, o.buf = o.buf, h.journal
-	}
-}
-
-// cool notes that nothing is known of the line of a saga after a transition from rev.
-func (x *holdings) cool(id string, rev uint64) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if h := x.at(id, rev); h != nil {
-		h.line = ""
+		h.line = line
 	}
 }
 

@@ -22,8 +22,7 @@ type line struct {
 	wake      time.Time
 	takeovers int
 	owner     string
-	head      string // node and lane
-	from      string // the origin, as it is stored
+	head      string
 	served    broker.Served
 	rejected  []string
 	digest    [32]byte
@@ -31,22 +30,18 @@ type line struct {
 }
 
 const (
-	wakeAt      = 1 + 1 + 6 + 6
-	chunksAt    = wakeAt + 6 + 2 // and unread events
+	chunksAt    = 1 + 1 + 6 + 6 + 6 + 2 // and unread events
 	ownerAt     = chunksAt + 4 + 4
 	fixedLength = ownerAt + 2*workerLength
-	laneAt      = fixedLength + nodeLength
-	digestSize  = 32
+	nodeAt      = 32 // in a head
+	laneAt      = nodeAt + nodeLength
 )
-
-// noOrigin stands for that of a saga whose record the server has lost.
-var noOrigin = string(make([]byte, digestSize+2))
 
 var errLine = errors.New("what the server stores of the saga makes no sense")
 
 // parseLine reads a line, and gives what comes after it.
 func parseLine(s string) (l line, rest string, err error) {
-	if len(s) < laneAt+2 {
+	if len(s) < fixedLength+laneAt+4 {
 		return l, "", errLine
 	}
 	l.state, l.flags = broker.State(s[0]), s[1]
@@ -57,35 +52,17 @@ func parseLine(s string) (l line, rest string, err error) {
 	}
 	l.takeovers = int(parseUint(s[20:22]))
 	l.owner = strings.TrimSpace(s[30 : 30+workerLength])
-	lane, rest, ok := cutText(s[laneAt:])
+	head := s[fixedLength:]
+	copy(l.digest[:], head)
+	lane, after, ok := cutText(head[laneAt:])
 	if !ok {
 		return l, "", errLine
 	}
-	l.head = s[fixedLength : len(s)-len(rest)]
+	if l.parent, rest, ok = cutText(after); !ok {
+		return l, "", errLine
+	}
+	l.head = head[:len(head)-len(rest)]
 	l.served, l.rejected, err = parseLane(lane)
-	return l, rest, err
-}
-
-// origin reads what a record begins with, and gives what comes after it.
-func (l *line) origin(s string) (rest string, err error) {
-	if len(s) < digestSize {
-		return "", errLine
-	}
-	copy(l.digest[:], s)
-	parent, rest, ok := cutText(s[digestSize:])
-	if !ok {
-		return "", errLine
-	}
-	l.from, l.parent = s[:len(s)-len(rest)], parent
-	return rest, nil
-}
-
-// parseCard reads a line with an origin, and gives what comes after both.
-func parseCard(s string) (l line, rest string, err error) {
-	if l, rest, err = parseLine(s); err != nil {
-		return l, "", err
-	}
-	rest, err = l.origin(rest)
 	return l, rest, err
 }
 
@@ -109,24 +86,35 @@ func appendFixed(b []byte, f fixed) []byte {
 
 const noWorker = "                "
 
+// headEnd is where the head of a line ends; 0 if it makes no sense.
+func headEnd(line string) int {
+	if len(line) < fixedLength+laneAt {
+		return 0
+	}
+	_, rest, ok := cutText(line[fixedLength+laneAt:])
+	if ok {
+		_, rest, ok = cutText(rest)
+	}
+	if !ok {
+		return 0
+	}
+	return len(line) - len(rest)
+}
+
 // start gives the saga's start, without its record.
 func (l line) start(id string) broker.Start {
 	return broker.Start{ID: id, Served: l.served, Digest: l.digest, Parent: l.parent}
 }
 
-// appendHead writes what does not change of a saga's line, but for rejections in its lane.
+// appendHead writes what does not change of a saga's line.
 func appendHead(b []byte, s broker.Start, node string) []byte {
+	b = append(b, s.Digest[:]...)
 	b = append(b, node...)
 	at := len(b)
 	b = append(b, 0, 0)
 	b = appendServed(b, s.Served)
 	binary.BigEndian.PutUint16(b[at:], uint16(len(b)-at-2))
-	return b
-}
-
-// appendOrigin writes what a saga's record begins with.
-func appendOrigin(b []byte, s broker.Start) []byte {
-	return appendText(append(b, s.Digest[:]...), s.Parent)
+	return appendText(b, s.Parent)
 }
 
 func appendServed(b []byte, s broker.Served) []byte {

@@ -89,7 +89,7 @@ func (o *op) saga(s broker.Start, node string) {
 	o.buf = append(o.buf, 0, 0)
 	o.buf = appendHead(o.buf, s, node)
 	binary.BigEndian.PutUint16(o.buf[at:], uint16(len(o.buf)-at-2))
-	o.sized(func() { o.buf = append(appendOrigin(o.buf, s), s.Record...) })
+	o.buf = appendBlob(o.buf, s.Record)
 }
 
 // event appends an event.

@@ -1,7 +1,6 @@
 package redisx
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -148,14 +147,14 @@ func (s *seat) adoptAll(records []any, f *found) error {
 		if err != nil {
 			return err
 		}
-		if s.w.adopt(s.p, l, record, newHotLine(stored), mail) {
+		if s.w.adopt(s.p, record.ID, l.head, record.Rev, newHotLine(text(stored[1])), mail) {
 			f.sagas = append(f.sagas, broker.Delivery{ID: record.ID, Saga: record})
 		}
 	}
 	return nil
 }
 
-// parseRecord reads what is stored of a saga: its ID, line and record, then, if there is any, its mail, memo and journal.
+// parseRecord reads what is stored of a saga: its ID, line and record, then, if there is any, its mail and what is not in the line of its journal.
 func parseRecord(v []any) (line, *broker.Record, []numbered, error) {
 	if len(v) < 2 {
 		return line{}, nil, nil, errReply
@@ -169,19 +168,17 @@ func parseRecord(v []any) (line, *broker.Record, []numbered, error) {
 }
 
 func parseStored(id, stored string, more []any) (line, *broker.Record, []numbered, error) {
-	l, _, err := parseLine(stored)
+	l, rest, err := parseLine(stored)
 	if err != nil {
 		return l, nil, nil, err
 	}
-	record := ""
-	if len(more) > 0 {
-		record = text(more[0])
-	}
-	if record, err = l.origin(cmp.Or(record, noOrigin)); err != nil {
+	r := &broker.Record{Start: l.start(id), Rev: l.rev, Takeovers: l.takeovers}
+	if r.Journal, err = parseEntries(nil, rest); err != nil {
 		return l, nil, nil, err
 	}
-	r := &broker.Record{Start: l.start(id), Rev: l.rev, Takeovers: l.takeovers}
-	r.Record = bytesOf(record)
+	if len(more) > 0 {
+		r.Record = bytesOf(text(more[0]))
+	}
 	if len(more) < 2 {
 		return l, r, nil, nil
 	}
