@@ -33,6 +33,8 @@ type Engine struct {
 	refs     sync.Map // refKey → *plan.Def
 	calls    calls    // of other services
 
+	schedules []Schedule // that this engine knows, once it runs
+
 	mu    sync.Mutex
 	flows map[broker.Served]*served
 	phase atomic.Int32 // fresh, running, draining, ended
@@ -211,8 +213,10 @@ func (e *Engine) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	e.events.begin(ctx, e)
+	stop := e.keepSchedules(ctx)
 	err := e.work(ctx)
 	cancel()
+	stop()
 	if !e.drain() {
 		err = errors.Join(err, errors.New("attempts or listeners still run that did not return when their context ended; their sagas were given back"))
 	}
@@ -253,6 +257,9 @@ func (e *Engine) serves() []broker.Served {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	all := slices.Collect(maps.Keys(e.flows))
+	for _, s := range e.schedules {
+		all = append(all, scheduleServed(s.name))
+	}
 	if e.env.Service == "" {
 		return all
 	}

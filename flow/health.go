@@ -74,7 +74,7 @@ func (e *Engine) Health(ctx context.Context) error {
 	case err != nil:
 		errs = append(errs, fmt.Errorf("flow: asking the broker: %w", err))
 	case stats.Stranded > 0:
-		errs = append(errs, fmt.Errorf("flow: no living worker takes %d sagas: serve their flow and version, or see List", stats.Stranded))
+		errs = append(errs, fmt.Errorf("flow: no living worker takes %d sagas: serve their flow and version, or see List; what is a schedule ends with RemoveSchedule", stats.Stranded))
 	}
 	errs = append(errs, e.unanswered(ctx)...)
 	return errors.Join(errs...)

@@ -160,6 +160,10 @@ func (e *Engine) handle(m *member, d broker.Delivery) {
 
 // adopt runs a saga that the broker handed out.
 func (e *Engine) adopt(m *member, rec *broker.Record) {
+	if s := e.scheduled(rec.ID); s != nil {
+		e.submit(task{listen: func() { e.tend(m, s, rec) }})
+		return
+	}
 	e.careful = e.suspicious(rec)
 	s := e.servedFor(rec)
 	if s == nil {

@@ -107,6 +107,7 @@ func (s *starting) identify() error {
 type startBuffer struct {
 	starting
 	input, record []byte
+	digest        [32]byte // of the input, for who sends the start later
 }
 
 var startBuffers = sync.Pool{New: func() any { return new(startBuffer) }}

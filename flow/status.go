@@ -86,6 +86,9 @@ func (e *Engine) List(ctx context.Context, f Filter) iter.Seq2[Snapshot, error] 
 				return
 			}
 			snap := e.snapshot(s)
+			if isSchedule(s.ID) && !s.Stranded {
+				continue // see Schedules
+			}
 			if !f.State.selects(snap.State) {
 				continue
 			}
