@@ -16,6 +16,15 @@
 // A saga is owned by at most one worker. The owner alone commits transitions; each names the
 // revision it was made from, and every applied transition makes a new revision.
 //
+// # Claims
+//
+// A saga may claim keys when it is started. A key is held by one saga at a time, and those that claim it hold it one after the other, in the
+// order in which they asked. A saga asks for its keys one by one, in the order of Start.Claims, and for the next only when it holds those before: as all
+// ask in one order, nobody waits in a circle. It gives back what it holds, and the place where it waits, when it is finished, and not before.
+//
+// A saga that did not get all of its keys at its start is stored and handed out like any other, and Record.Waits says so: its worker is to wait for an
+// event of kind Granted, which the broker puts into its mailbox once, when it holds all of them. It parks meanwhile.
+//
 // # Repeats
 //
 // Every method may be repeated after any error: a call whose reply was lost has either been
@@ -31,6 +40,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"time"
 )
@@ -47,6 +57,8 @@ var (
 	ErrConflict = errors.New("id is taken by another saga")
 	// ErrOverload says that a limit of the broker's options is reached; nothing was stored.
 	ErrOverload = errors.New("backlog limit is reached")
+	// ErrLocked says that another saga holds a key that Start.Refuse does not wait for; nothing was stored. It comes as a *LockedError.
+	ErrLocked = errors.New("another saga holds the key")
 	// ErrUnknown says that there is no such saga, or no longer.
 	ErrUnknown = errors.New("no such saga")
 	// ErrSettled says that the saga has ended and takes no more events.
@@ -54,6 +66,20 @@ var (
 	// ErrClosed says that the broker was closed.
 	ErrClosed = errors.New("broker is closed")
 )
+
+// LockedError says which saga holds a key. It is ErrLocked.
+type LockedError struct {
+	Key    string
+	Holder string // ID of the saga
+}
+
+// Error names the key and who holds it.
+func (e *LockedError) Error() string {
+	return fmt.Sprintf("%v %q: saga %q", ErrLocked, e.Key, e.Holder)
+}
+
+// Unwrap gives ErrLocked.
+func (e *LockedError) Unwrap() error { return ErrLocked }
 
 // Broker stores sagas and moves them to workers. Its methods may be called concurrently.
 type Broker interface {
@@ -65,6 +91,10 @@ type Broker interface {
 	// true, also when the saga has ended and is still kept; with another, the error is ErrConflict.
 	// ErrOverload, when too many sagas are ready, leaves nothing behind. Events that were delivered
 	// before the start are its mail.
+	//
+	// A saga with Claims has asked for the first of them when Start returns, so that sagas which are started one after the other get it in
+	// that order. A broker of several nodes of which one is down may put that off until it is back. With s.Refuse, ErrLocked is the answer if
+	// another saga holds one of them, unless the ID exists.
 	Start(ctx context.Context, s Start) (Started, error)
 
 	// Deliver puts ev into the mailbox of the saga, once per ev.ID as long as the saga exists, whether
@@ -99,6 +129,10 @@ type Broker interface {
 	// Stats counts sagas by state.
 	Stats(ctx context.Context) (Stats, error)
 
+	// Claimants gives the sagas that claim a key, at most so many: the one that holds it, then those that wait for it, in order. Those that
+	// hold or wait for an earlier key of theirs and have not asked for this one are not among them.
+	Claimants(ctx context.Context, key string, most int) ([]string, error)
+
 	// Join makes a member able to own sagas. It returns when the lease is durable.
 	Join(ctx context.Context, m Member) (Worker, error)
 
@@ -120,6 +154,8 @@ type Restorer interface {
 	// outcome. It is then in s.State: ready; parked or held until s.Wake, or ready if it has mail; or buried. An owned saga has no
 	// owner here, so it is restored as ready. Watchers are told. Events that were delivered before, for a saga to come, are its mail as well.
 	// Since, Owner and Stranded count for nothing, and so does the backlog limit.
+	//
+	// A saga with Claims, or one that Waits, is not restored: its keys belong to where it is.
 	//
 	// ErrConflict says that the ID is taken, by whatever saga: nothing changed. call names this call, as an Event's ID names an event:
 	// its repeat is acknowledged as long as the saga exists. A finished saga cannot be restored.
@@ -194,6 +230,8 @@ type Start struct {
 	Record []byte   // header and input
 	Parent string   // the saga that started this one, or ""
 	By     Worker   // owns the saga at once; nil: the saga is queued
+	Claims []string // keys that it is to hold, sorted, each once; only of Broker.Start, not of a Message, and not told again
+	Refuse bool     // if another saga holds one of Claims, store nothing
 }
 
 // Started is the answer of Start.
@@ -201,6 +239,7 @@ type Started struct {
 	Existed bool    // it was stored before; State tells how far it is
 	Owned   bool    // Start.By owns it, at revision 1, and this reply hands it out
 	State   State   // now
+	Waits   bool    // unless Existed: it does not hold all of its claims; see Record.Waits
 	Mail    []Event // if Owned: events that were delivered before the start
 }
 
@@ -234,6 +273,9 @@ type Event struct {
 	Data []byte
 	At   time.Time
 }
+
+// Granted is the Kind, and the ID, of the event that tells a saga which Waits that it holds all that it claimed.
+const Granted = "broker.granted"
 
 // Entry is one fact in a saga's journal.
 type Entry struct {
@@ -309,7 +351,8 @@ type Delivery struct {
 
 // Record is all that is stored of a saga that goes on.
 type Record struct {
-	Start     // By is nil
+	Start          // without By, Claims and Refuse
+	Waits     bool // it did not get all of its claims when it was started: it holds them since it got an event of kind Granted
 	Rev       uint64
 	Takeovers int     // how often it was taken from a dead worker since the last applied transition
 	Journal   []Entry // in order

@@ -11,7 +11,7 @@ import (
 
 var (
 	errNext    = errors.New("unknown Next")
-	errMessage = errors.New("needs either an Event, or a Start of the saga it is to")
+	errMessage = errors.New("needs either an Event, or a Start of the saga it is to, which claims nothing")
 )
 
 // Commit implements broker.Worker.
@@ -23,6 +23,7 @@ func (w *worker) Commit(ctx context.Context, t broker.Transition) (broker.Ack, e
 	told.call()
 	if t.Next == broker.Finish {
 		w.b.tidyKept()
+		w.b.tellGranted()
 	}
 	return ack, nil
 }
@@ -56,7 +57,7 @@ func (b *Broker) check(t broker.Transition) error {
 		return fmt.Errorf("%w %d", errNext, t.Next)
 	}
 	for _, m := range t.Send {
-		if (m.Start == nil) == (m.Event == nil) || m.Start != nil && m.Start.ID != m.To {
+		if (m.Start == nil) == (m.Event == nil) || m.Start != nil && (m.Start.ID != m.To || len(m.Start.Claims) > 0) {
 			return fmt.Errorf("message %q %w", m.ID, errMessage)
 		}
 		if err := b.checkService(m); err != nil {
@@ -133,6 +134,9 @@ func (b *Broker) park(s *saga, state broker.State, t broker.Transition) {
 func (b *Broker) finish(s *saga, t broker.Transition) {
 	s.enter(broker.Finished)
 	s.box.drain()
+	if s.live.claim != nil {
+		b.claims.release(s.live.claim)
+	}
 	b.reuse(s.live)
 	s.live = nil
 	s.due = s.since + int64(t.Keep)

@@ -37,6 +37,7 @@ type Broker struct {
 	seed    maphash.Seed
 	shards  [shardCount]shard
 	queue   queue
+	claims  claims
 	wakes   agenda // parked and held sagas, by the time they wake
 	kept    agenda // finished sagas, by the time they are forgotten
 	early   agenda // mail without a saga, by the time it is dropped

@@ -9,7 +9,10 @@ import (
 	"github.com/skald-go/skald/broker"
 )
 
-var errRestored = errors.New("only a saga that is ready, owned, parked, held or buried can be restored")
+var (
+	errRestored = errors.New("only a saga that is ready, owned, parked, held or buried can be restored")
+	errClaims   = errors.New("a saga that claims keys cannot be restored: they belong to where it is")
+)
 
 // Restore implements broker.Restorer.
 func (b *Broker) Restore(ctx context.Context, s broker.Snapshot, call string) error {
@@ -27,6 +30,9 @@ func (b *Broker) restore(ctx context.Context, shot broker.Snapshot, call string)
 	}
 	if shot.State < broker.Ready || shot.State > broker.Buried {
 		return nil, errRestored
+	}
+	if shot.Waits || len(shot.Claims) > 0 {
+		return nil, errClaims
 	}
 	sh := b.shard(shot.ID)
 	sh.mu.Lock()

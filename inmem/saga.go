@@ -38,6 +38,8 @@ type live struct {
 	memo      []byte
 	takeovers int
 	rejected  []string // builds, sorted
+	claim     *claim   // nil: it claims nothing
+	waits     bool     // it did not get all that it claims at once
 	place              // in the queue, which guards it
 }
 
@@ -130,7 +132,7 @@ func (s *saga) record(journal bool) broker.Record {
 		Rev:   s.rev,
 	}
 	if s.live != nil {
-		r.Takeovers = s.live.takeovers
+		r.Takeovers, r.Waits = s.live.takeovers, s.live.waits
 		r.Record, r.Journal = s.live.read(journal)
 		if journal {
 			r.Memo = slices.Clone(s.live.memo)

@@ -33,16 +33,22 @@ func (b *Broker) start(ctx context.Context, s broker.Start) (broker.Started, err
 	if old := b.find(s.ID); old != nil && old.state != unborn {
 		return old.again(s)
 	}
-	if by != nil && by.status() == nil {
-		made := b.born(s)
-		made.hand(by)
-		return broker.Started{Owned: true, State: broker.Owned, Mail: made.box.tell()}, nil
-	}
-	if !b.queue.room() {
+	local := by != nil && by.status() == nil
+	if !local && !b.queue.room() {
 		return broker.Started{}, broker.ErrOverload
 	}
-	b.ready(b.born(s))
-	return broker.Started{State: broker.Ready}, nil
+	claim, waits, err := b.take(s)
+	if err != nil {
+		return broker.Started{}, err
+	}
+	made := b.born(s)
+	made.live.claim, made.live.waits = claim, waits
+	if local {
+		made.hand(by)
+		return broker.Started{Owned: true, State: broker.Owned, Waits: waits, Mail: made.box.tell()}, nil
+	}
+	b.ready(made)
+	return broker.Started{State: broker.Ready, Waits: waits}, nil
 }
 
 // member gives the worker behind w, or nil for nil.

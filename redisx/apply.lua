@@ -14,7 +14,6 @@ local line = read(P .. 'm', ID)
 local dirty, past, out = {}, {}, {}
 local starts, stopped, journal, dropped = {}, {}, {}, {} -- of hashes s and j
 local added, removed = {}, {}                            -- of the sets of owned IDs, by worker
-local outbox = {}                                       -- messages for other partitions
 local told, kept = {}, {}                                -- results by node, finished sagas by when they are forgotten
 
 -- other tells whether any of the IDs that are not in m may have a result or early mail.
@@ -144,6 +143,28 @@ local function deliver(i, ev, body, limited)
   if asleep then push(line[i], id) end
 end
 
+local numbers -- of IDs, made at need: claims tell sagas that the batch is not about
+local function number(id)
+  if not numbers then
+    numbers = {}
+    for i, other in ipairs(ID) do numbers[other] = i end
+  end
+  local i = numbers[id]
+  if not i then
+    i = #ID + 1
+    ID[i], numbers[id], line[i] = id, i, call('HGET', P .. 'm', id)
+  end
+  return i
+end
+
+-- grant tells a saga that it holds all its keys, or gives them up if it has ended meanwhile.
+function grant(c, id)
+  local i = number(id)
+  if not line[i] or call('HGET', P .. 'lc', id) ~= c then return release(c) end
+  local kind = 'broker.granted'
+  deliver(i, kind, pack('>I2c0I2I8I4', #kind, kind, 0, tonumber(time[1]), time[2] * 1000), false)
+end
+
 local function resolve(i, rev, ev, body)
   local id = ID[i]
   if call('HEXISTS', P .. 'in:' .. id, ev) == 1 and (line[i] or result(i)) then return end
@@ -206,6 +227,11 @@ local function finish(i, m, flags, chunks, outcome, keep)
   local till = math.ceil((now + keep) / grain) * grain
   kept[till] = (kept[till] or 0) + 1
   set(i, false)
+  if has(flags, CLAIMS) then
+    local c = call('HGET', P .. 'lc', id)
+    call('HDEL', P .. 'lc', id)
+    release(c)
+  end
 end
 
 -- reject adds a build to those that leave the saga alone.
@@ -364,6 +390,26 @@ local function commit(o, i, w, p)
 end
 
 
+-- claimed starts a saga that claims keys. Its mode says what if another saga holds one of them: it waits, it is refused, or all of them are held
+-- for it already, until a time. Or it only asks for that time.
+local function claimed(o, i, w, p)
+  local mode, late, c, head, record = parse('>BI6I4c0I2c0I4c0', ops, p)
+  if line[i] or result(i) then return say(o, 'E', bare(line[i] or result(i))) end
+  if mode == 3 then return say(o, 'T', pack('>I6', now + LATE)) end
+  if mode == 2 and now > late then return say(o, 'L') end
+  local held = mode == 1 and locked(c)
+  if held then return say(o, 'H', held) end
+  if start(i, w, head, record, true) == 'O' then return say(o, 'O') end
+  call('HSET', P .. 'lc', ID[i], c)
+  local before, waits = #sent, mode ~= 2 and not ask(c, 1)
+  local m = line[i]
+  set(i, sub(m, 1, 1) .. string.char(string.byte(m, 2) + CLAIMS + (waits and WAITS or 0)) .. sub(m, 3))
+  local own = {}
+  for k = before + 1, #sent do own[#own + 1], sent[k] = sent[k], nil end
+  local state, _, _, _, _, _, _, unread = parse(FIXED, m)
+  say(o, 'D', { state, waits and 1 or 0, unread > 0 and mailbox(ID[i]) or {}, own })
+end
+
 -- relay applies a message from another partition, or one without a name from another service, once, unless whoever brings it was stopped on the way: what it says may have
 -- happened long ago.
 local function relay(i, p)
@@ -377,9 +423,12 @@ local function relay(i, p)
   if kind == 1 then
     local head, record = parse('>I2c0I4c0', ops, p)
     start(i, 0, head, record, false)
-  else
+  elseif kind == 3 then
     local ev, body = parse('>I2c0I4c0', ops, p)
     deliver(i, ev, body, false)
+  else
+    local _, n, stamp, c = parse('>I2I2I6I4c0', ops, p)
+    arrive(string.char(kind), n, stamp, c)
   end
 end
 
@@ -402,6 +451,15 @@ while p <= #ops do
   elseif kind == 5 then
     local code = relay(i, body)
     if code then say(o, code) end
+  elseif kind == 6 then
+    claimed(o, i, w, body)
+  elseif kind == 7 then
+    local held = try((parse('>I4c0', ops, body)))
+    if held then say(o, 'H', held) end
+  elseif kind == 8 then
+    drop((parse('>I4c0', ops, body)))
+  elseif kind == 9 then
+    call('ZREM', P .. 'lp', (parse('>I4c0', ops, body)))
   else
     local rev, ev, data = parse('>I6I2c0I4c0', ops, body)
     local code = resolve(i, rev, ev, data)
@@ -436,5 +494,8 @@ for till, n in pairs(kept) do
   end
 end
 ring()
+if #sent > 0 then
+  say(0, 'R', sent)
+end
 for to, results in pairs(told) do call('PUBLISH', channel('n:' .. to), table.concat(results)) end
 return out

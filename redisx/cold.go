@@ -3,6 +3,7 @@ package redisx
 import (
 	"encoding/binary"
 	"strconv"
+	"time"
 )
 
 // coldBatch is what one run of apply.lua does: operations of every kind, in order.
@@ -31,6 +32,7 @@ func (t *coldBatch) take(queue []*op) int {
 
 func (t *coldBatch) send(batch []*op) {
 	t.gather(batch)
+	begun := time.Now()
 	reply, err := t.p.list(t.p.b.ctx, 0, applyScript, t.args...)
 	if err != nil {
 		for _, o := range batch {
@@ -38,7 +40,9 @@ func (t *coldBatch) send(batch []*op) {
 		}
 	}
 	for i := 0; i+2 < len(reply); i += 3 {
-		if n := int(number(reply[i])); n > 0 && n <= len(batch) && text(reply[i+1]) != "" {
+		if number(reply[i]) == 0 && text(reply[i+1]) == string(saysMore) {
+			t.p.spread(awayFrom(values(reply[i+2])), begun)
+		} else if n := int(number(reply[i])); n > 0 && n <= len(batch) && text(reply[i+1]) != "" {
 			batch[n-1].code, batch[n-1].details = text(reply[i+1])[0], reply[i+2]
 		}
 	}

@@ -19,8 +19,9 @@ const room = 1536
 
 // Flags of a line, as in common.lua.
 const (
-	flagKept = 1
-	flagMemo = 8
+	flagKept  = 1
+	flagMemo  = 8
+	flagWaits = 32
 )
 
 // saysCold is said by hot scripts of ops that have to go through apply.lua.

@@ -46,6 +46,9 @@ func Keys(namespace, id string, partitions ...int) []string {
 		prefix + "hd",       // held
 		prefix + "dl",       // buried
 		prefix + "em",       // early mail
+		prefix + "lc",       // what sagas claim
+		prefix + "k:*",      // who holds a key, and waits for it: of the partition that the key's hash names
+		prefix + "lp",       // claims of sagas that are about to be stored, of such a partition
 		prefix + "ob",       // messages on their way to other partitions
 	}
 }

@@ -36,6 +36,14 @@ func (b *Broker) partition(id string) *partition {
 	return b.parts[partitionOf(id, len(b.parts))]
 }
 
+// part gives a partition by its number, or nil.
+func (b *Broker) part(number uint16) *partition {
+	if int(number) < len(b.parts) {
+		return b.parts[number]
+	}
+	return nil
+}
+
 // byPartition groups IDs by their partitions.
 func (b *Broker) byPartition(ids []string) map[*partition][]string {
 	groups := make(map[*partition][]string)

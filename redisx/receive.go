@@ -172,7 +172,7 @@ func parseStored(id, stored string, more []any) (line, *broker.Record, []numbere
 	if err != nil {
 		return l, nil, nil, err
 	}
-	r := &broker.Record{Start: l.start(id), Rev: l.rev, Takeovers: l.takeovers}
+	r := &broker.Record{Start: l.start(id), Waits: l.flags&flagWaits != 0, Rev: l.rev, Takeovers: l.takeovers}
 	if r.Journal, err = parseEntries(nil, rest); err != nil {
 		return l, nil, nil, err
 	}

@@ -2,6 +2,7 @@ package redisx
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"time"
 
@@ -130,6 +131,11 @@ func (p *partition) bring(m away, begun time.Time) *op {
 		return p.b.link(service).bring(p, m, begun)
 	}
 	p = p.b.partition(to)
+	if len(rest) >= 3 && rest[0] >= 'A' { // a claim
+		if p = p.b.part(binary.BigEndian.Uint16([]byte(rest[1:3]))); p == nil {
+			return nil
+		}
+	}
 	o := newOp(kindRelay, to, "")
 	o.buf = append48(o.buf, p.at(begun.Add(relayTime)))
 	o.buf = appendText(o.buf, m.id)

@@ -41,6 +41,8 @@ func checkRestored(s broker.Snapshot, call string) error {
 	switch {
 	case s.State < broker.Ready || s.State > broker.Buried:
 		return errRestored
+	case s.Waits || len(s.Claims) > 0:
+		return errTaken
 	case len(call) > maxText:
 		return errText
 	case len(s.Mail) > maxCount:

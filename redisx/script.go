@@ -14,6 +14,8 @@ import (
 var (
 	//go:embed common.lua
 	commonSource string
+	//go:embed claim.lua
+	claimSource string
 	//go:embed apply.lua
 	applySource string
 	//go:embed commit.lua
@@ -43,14 +45,14 @@ var (
 )
 
 var (
-	applyScript   = redis.NewScript(commonSource + applySource)
+	applyScript   = redis.NewScript(commonSource + claimSource + applySource)
 	commitScript  = redis.NewScript(commitSource)
 	enqueueScript = redis.NewScript(enqueueSource)
 	receiveScript = redis.NewScript(commonSource + receiveSource)
 	ownedScript   = redis.NewScript(commonSource + ownedSource)
 	joinScript    = redis.NewScript(commonSource + joinSource)
 	beatScript    = redis.NewScript(commonSource + beatSource)
-	sweepScript   = redis.NewScript(commonSource + sweepSource)
+	sweepScript   = redis.NewScript(commonSource + claimSource + sweepSource)
 	tidyScript    = redis.NewScript(commonSource + tidySource)
 	patrolScript  = redis.NewScript(commonSource + patrolSource)
 	lookScript    = redis.NewScript(commonSource + lookSource)

@@ -32,10 +32,17 @@ func (b *Broker) start(ctx context.Context, s broker.Start) (broker.Started, err
 	if by != nil && by.status() != nil {
 		by = nil
 	}
+	var owner *seat
 	if by != nil {
 		if seat := by.seat(s.ID); seat.holds() {
-			return b.startOwned(ctx, s, seat)
+			owner = seat
 		}
+	}
+	switch {
+	case len(s.Claims) > 0:
+		return b.startClaiming(ctx, s, owner)
+	case owner != nil:
+		return b.startOwned(ctx, s, owner)
 	}
 	return b.startQueued(ctx, s)
 }

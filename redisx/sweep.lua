@@ -61,5 +61,13 @@ for name, state in pairs({ pk = PARKED, hd = HELD }) do
     if wake < 0 or wait < wake then wake = wait end
   end
 end
+
+-- Keys that have been held for long for a saga that nobody knows of here: its partition is asked.
+for _, c in ipairs(call('ZRANGEBYSCORE', P .. 'lp', '-inf', now, 'LIMIT', 0, CHUNK)) do
+  local _, _, _, home = unfold(c)
+  call('ZADD', P .. 'lp', now + DOUBT, c)
+  away('A', home, HERE, c, now + DOUBT)
+end
+many('HSET', P .. 'ob', outbox)
 ring()
 return { more, wake, call('HLEN', P .. 'ob'), alive }

@@ -27,6 +27,9 @@ func checkStart(s broker.Start) error {
 	if strings.ContainsAny(s.Flow, "\x00\n") {
 		return errFlow
 	}
+	if err := checkClaims(s.Claims); err != nil {
+		return err
+	}
 	if len(s.ID) > maxText || len(s.Flow)+20 > maxText-128 || len(s.Parent) > maxText/2 || len(s.Flow)+len(s.Parent) > maxText/2 {
 		return errText
 	}
@@ -80,6 +83,8 @@ func checkMessage(m broker.Message) error {
 		return errText
 	case (m.Start == nil) == (m.Event == nil), m.Start != nil && m.Start.ID != m.To:
 		return errMessage
+	case m.Start != nil && len(m.Start.Claims) > 0:
+		return errClaims
 	case m.Start != nil:
 		return checkStart(*m.Start)
 	}

@@ -29,6 +29,8 @@
 //   - end: watched before and after; twice and no longer; a watcher is told once; a held saga is released, or wakes; a
 //     buried saga is resolved, and keeps its mail; a finished saga is forgotten
 //   - read: lookup; list in order, selected, in part; statistics
+//   - claims: one saga holds a key at a time, in order of start; keys are taken one after the other; a refused start leaves nothing; a saga
+//     that waits and ends; what holds a key until the end; a worker that owns what it starts; a repeated start
 //   - restore, of a broker.Restorer: in every state; an ID that is taken; a repeat; early mail; a large journal; watchers are told
 //   - close: blocked calls end; later calls fail; in the middle of everything; a call whose time is up
 //
@@ -104,6 +106,7 @@ func Run(t *testing.T, h Harness) {
 	if !h.Spread {
 		t.Run("random operations", func(t *testing.T) { h.parallel(t); randomOperations(t, h) })
 	}
+	t.Run("random claims", func(t *testing.T) { h.parallel(t); randomClaims(t, h) })
 	t.Run("stress", func(t *testing.T) { h.parallel(t); stress(t, h) })
 }
 
@@ -123,7 +126,7 @@ func (c testCase) inAllModes(t *testing.T, h Harness) {
 
 func cases(h Harness) []testCase {
 	return slices.Concat(startCases(), receiveCases(), commitCases(), leaseCases(), parkCases(), mailCases(h), endCases(),
-		readCases(), restoreCases(), closeCases())
+		readCases(), claimCases(), restoreCases(), closeCases())
 }
 
 // mode is what happens to the calls of a case.
