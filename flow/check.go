@@ -80,6 +80,9 @@ func settingsOf(node *plan.Node) string {
 		set  bool
 	}{
 		{"Deadline", node.Settings.Deadline != 0},
+		{"Lock", node.Settings.Lock != nil && !node.Settings.Refuse},
+		{"LockOrRefuse", node.Settings.Refuse},
+		{"KeyedBy", node.Settings.KeyedBy != nil},
 		{"Version", node.Settings.Version != 0},
 		{"UndoInOrder", node.Settings.UndoInOrder},
 		{"StopUndoOnFailure", node.Settings.StopAtFailed},

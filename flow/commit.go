@@ -59,7 +59,7 @@ func (r *run) committed(t broker.Transition, ack broker.Ack, err error) bool {
 	case t.Next == broker.Finish, t.Next == broker.Hold:
 		r.settled(r.m.Outcome())
 	case t.Next == broker.Bury:
-		r.dead(ack.Rev, t.Outcome, r.m.Header().Headers)
+		r.dead(ack.Rev, t.Outcome, *r.m.Header())
 	default:
 		r.close()
 	}
@@ -99,7 +99,7 @@ func (r *run) retries(err error) {
 // final says that a repeat of the call would answer the same.
 func final(err error) bool {
 	for _, target := range []error{broker.ErrStale, broker.ErrFenced, broker.ErrClosed, broker.ErrConflict, broker.ErrUnknown, broker.ErrSettled, broker.ErrOverload,
-		broker.ErrNoEvent, broker.ErrRead} {
+		broker.ErrLocked, broker.ErrNoEvent, broker.ErrRead} {
 		if errors.Is(err, target) {
 			return true
 		}
@@ -150,10 +150,9 @@ func (r *run) reject(why error) {
 
 // bury makes a dead letter of a saga that cannot even be loaded, unless a person has ended it.
 func (r *run) bury(why error) {
-	var headers Headers
-	if header, err := saga.DecodeHeader(r.record.Record); err == nil {
-		headers = header.Headers
-		r.base = r.e.extract(headers)
+	header, err := saga.DecodeHeader(r.record.Record)
+	if err == nil {
+		r.base = r.e.extract(header.Headers)
 	}
 	t, settled := saga.SettleUnread(&r.e.env, r.record, why)
 	if !settled {
@@ -167,17 +166,17 @@ func (r *run) bury(why error) {
 	case settled:
 		r.close()
 	default:
-		r.dead(ack.Rev, t.Outcome, headers)
+		r.dead(ack.Rev, t.Outcome, header)
 	}
 }
 
 // dead ends the run of a saga that has become a dead letter, at that revision.
-func (r *run) dead(rev uint64, outcome []byte, headers Headers) {
+func (r *run) dead(rev uint64, outcome []byte, header saga.Header) {
 	res := r.e.resultOf(r.id, r.def.Name, r.def.Root.Out, outcome)
 	res.rev = rev
 	r.resolve(res)
 	r.close()
-	r.e.deadLetter(r.base, r, headers, res.err)
+	r.e.deadLetter(r.base, r, header, res.err)
 }
 
 // leave ends the run with a transition that its machine did not make.

@@ -25,6 +25,8 @@ var (
 	ErrTooLarge = saga.ErrTooLarge
 	// ErrNotYetLimit is the error of a step that answered NotYet for longer than Options.NotYetLimit.
 	ErrNotYetLimit = saga.ErrNotYetLimit
+	// ErrNotLocked is the error of a child that locks what its root does not; see Flow.Lock.
+	ErrNotLocked = saga.ErrNotLocked
 	// ErrTakeovers is the cause of a dead letter whose workers died again and again.
 	ErrTakeovers = saga.ErrTakeovers
 	// ErrNoAnswer is the error of a Ref whose service did not answer within its Timeout.
@@ -42,6 +44,10 @@ var (
 	ErrConflict = errors.New("flow: the id belongs to another saga")
 	// ErrOverloaded says that the broker's backlog limit is reached. Nothing was started.
 	ErrOverloaded = errors.New("flow: too many sagas are waiting")
+	// ErrLocked says that another saga holds a lock that the flow refuses to wait for. Nothing was started. The error is a *LockedError.
+	ErrLocked = errors.New("flow: another saga holds the lock")
+	// ErrKey says that what Lock or KeyedBy gave cannot be a key. Nothing was started.
+	ErrKey = errors.New("flow: not a key")
 	// ErrUnknown says that there is no such saga: it never existed, or it ended longer than Options.Retention ago.
 	ErrUnknown = errors.New("flow: no such saga")
 	// ErrSettled says that the saga has ended, so that what was asked changes nothing.
@@ -75,9 +81,10 @@ const (
 	StateDone               // all steps done
 	StateUndone             // all effects undone
 	StateDeadLetter         // needs a person
+	StateWaiting            // waits for its locks or its key, and has not begun; only a Snapshot says so
 )
 
-var stateNames = [...]string{"unknown", "running", "compensating", "done", "undone", "dead letter"}
+var stateNames = [...]string{"unknown", "running", "compensating", "done", "undone", "dead letter", "waiting"}
 
 // String gives the state in words.
 func (s State) String() string {

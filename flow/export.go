@@ -108,6 +108,9 @@ func childrenOf(s broker.Snapshot) (ids []string) {
 // An export is a copy. If the first one goes on too, its effects happen twice: import it where they are meant to happen, and not beside
 // the first.
 //
+// A saga with locks or a key (Flow.Lock, Flow.KeyedBy) cannot be imported: they keep other sagas away from what it works on where it is, and a
+// copy would hold them twice, or nowhere. The error says so, with errors.ErrUnsupported.
+//
 // ErrConflict says that the ID exists: nothing was changed. Where the saga has children, they are stored before it; an Import that broke off
 // between them is completed by another of the same export. Once it has begun to store, Import repeats what fails in passing until ctx ends. An error
 // with errors.ErrUnsupported says that the broker is no broker.Restorer.
@@ -128,6 +131,9 @@ func (x Exported) importTo(ctx context.Context, b broker.Broker) error {
 	}
 	if err := x.check(); err != nil {
 		return err
+	}
+	if claims := claimed(x.Sagas[0]); len(claims) > 0 {
+		return fmt.Errorf("it claims the %v, which belongs to where it is: let it end there: %w", claims[0], errors.ErrUnsupported)
 	}
 	_, err := b.Lookup(ctx, x.ID(), false)
 	switch {

@@ -50,6 +50,8 @@ func (h *health) joined() {
 // signs of life (broker.Checker), a part of the engine whose last call failed, its end, sagas that no living worker takes, other services that
 // have not answered a call of this engine for a minute, or events that a group which it listens for lost within the last hour. nil is healthy. It
 // asks the broker, and blocks as long as that takes or ctx allows.
+//
+// A dead letter that holds a lock or key which another saga waits for is told as well.
 func (e *Engine) Health(ctx context.Context) error {
 	if e.isZero() {
 		return fmt.Errorf("flow: health: %w", ErrZero)
@@ -77,6 +79,9 @@ func (e *Engine) Health(ctx context.Context) error {
 		errs = append(errs, fmt.Errorf("flow: no living worker takes %d sagas: serve their flow and version, or see List; what is a schedule ends with RemoveSchedule", stats.Stranded))
 	}
 	errs = append(errs, e.unanswered(ctx)...)
+	if err == nil && stats.Buried > 0 {
+		errs = append(errs, e.blocking(ctx)...)
+	}
 	return errors.Join(errs...)
 }
 

@@ -14,6 +14,7 @@ type DeadLetter struct {
 	Flow    string
 	Err     *Error // what failed, and what is undone and what is not
 	Headers Headers
+	Claims  []Claim // what it holds, and keeps from others until somebody has decided; not of a child
 }
 
 // AlertKind says what Options.OnAlert hears of.
@@ -41,10 +42,10 @@ type Alert struct {
 }
 
 // deadLetter logs and tells that r's saga is a dead letter.
-func (e *Engine) deadLetter(ctx context.Context, r *run, h Headers, err error) {
-	e.log.ErrorContext(ctx, "saga is a dead letter: relay, skip or settle it", "saga", r.id, "flow", r.def.Name, "error", err)
+func (e *Engine) deadLetter(ctx context.Context, r *run, h saga.Header, err error) {
+	d := DeadLetter{SagaID: r.id, Flow: r.def.Name, Err: asError(r.id, r.def.Name, StateDeadLetter, err), Headers: h.Headers, Claims: claimsOf(h)}
+	e.log.ErrorContext(ctx, "saga is a dead letter: relay, skip or settle it", "saga", r.id, "flow", r.def.Name, "claims", len(d.Claims), "error", err)
 	if e.opts.OnDeadLetter != nil {
-		d := DeadLetter{SagaID: r.id, Flow: r.def.Name, Err: asError(r.id, r.def.Name, StateDeadLetter, err), Headers: h}
 		e.tell(ctx, "OnDeadLetter", func(ctx context.Context) { e.opts.OnDeadLetter(ctx, d) })
 	}
 }

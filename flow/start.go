@@ -48,7 +48,7 @@ func (s *starting) set(key, value string) {
 // Start begins a saga, and returns when it is durable; from then on it ends as done, undone or a dead letter, whatever becomes of the caller.
 // It does not wait for the first step.
 //
-// The errors are ErrConflict, ErrOverloaded, ErrID, ErrTooLarge, ErrPayload, ErrEnded and ErrZero: then nothing was started. On any other error, such as the
+// The errors are ErrConflict, ErrOverloaded, ErrLocked, ErrID, ErrKey, ErrTooLarge, ErrPayload, ErrEnded and ErrZero: then nothing was started. On any other error, such as the
 // broker's or ctx's, the saga may have been started: start it again with the same ID to be sure.
 func (f Flow[I, O]) Start(ctx context.Context, e *Engine, in I, opts ...StartOption) (Future[O], error) {
 	def, err := f.definition()
@@ -127,8 +127,13 @@ func (e *Engine) startAs(ctx context.Context, def *plan.Def, in any, s *startBuf
 		}
 		p.Inject(ctx, s.headers)
 	}
-	header := saga.Header{Started: time.Now(), Headers: s.headers}
-	spec := broker.Start{ID: s.id, Served: broker.Served{Flow: def.Name, Version: def.Version()}}
+	claims, err := def.Claims(in)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	header := saga.Header{Started: time.Now(), Headers: s.headers, Claims: claims}
+	spec := broker.Start{ID: s.id, Served: broker.Served{Flow: def.Name, Version: def.Version()}, Claims: claims}
+	spec.Refuse = len(claims) > 0 && def.Root.Settings.Refuse
 	if err := e.encodeStart(s, &spec, &header, def.Root.In, in); err != nil {
 		return nil, err
 	}
@@ -197,6 +202,7 @@ func (e *Engine) startHere(ctx context.Context, r *run, spec broker.Start, heade
 		}
 		return e.attached(spec.ID, r.def, true), nil
 	}
+	header.Waits = started.Waits
 	r.begins(saga.New(&e.env, r.served.prog, r.id, header, in))
 	r.mu.Lock()
 	r.mail = append(started.Mail, r.mail...)
@@ -262,6 +268,9 @@ func insist(ctx context.Context, call func() error) error {
 
 // translate gives a broker's error the name that users know.
 func translate(err error) error {
+	if errors.Is(err, broker.ErrLocked) {
+		return asLocked(err)
+	}
 	for from, to := range map[error]error{
 		broker.ErrConflict: ErrConflict, broker.ErrOverload: ErrOverloaded, broker.ErrUnknown: ErrUnknown, broker.ErrSettled: ErrSettled,
 	} {

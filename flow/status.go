@@ -25,6 +25,7 @@ type Snapshot struct {
 	Owner    string    // name of the engine that runs it
 	Stranded bool      // no living worker takes it
 	Headers  Headers
+	Claims   []Claim      // what it holds or waits for, in the order in which it takes them, with their holders; see WaitsFor
 	Err      error        // why it goes back, is undone, or is a dead letter; or why its steps cannot be told
 	Steps    []StepStatus // what it has come to, in order; empty if the record is gone, or the flow is not known here
 	// Decisions are what persons decided about it, in order.
@@ -48,7 +49,7 @@ type StepStatus struct {
 // Filter selects sagas. Zero fields select all.
 type Filter struct {
 	Flow  string
-	State State  // StateRunning and StateCompensating are not told apart: either selects what has not ended
+	State State  // StateRunning and StateCompensating are not told apart: either selects what has not ended, also what is StateWaiting
 	After string // only IDs greater than this
 }
 
@@ -62,6 +63,9 @@ func (e *Engine) Snapshot(ctx context.Context, id string) (Snapshot, error) {
 		return Snapshot{}, fmt.Errorf("flow: snapshot of saga %q: %w", id, translate(err))
 	}
 	snap := e.snapshot(s)
+	if err := e.addClaims(ctx, &snap, s); err != nil {
+		return Snapshot{}, fmt.Errorf("flow: snapshot of saga %q: %w", id, err)
+	}
 	if served := e.servedFor(&s.Record); served != nil && len(s.Record.Record) > 0 {
 		e.addSteps(&snap, served, s)
 	}
@@ -89,6 +93,10 @@ func (e *Engine) List(ctx context.Context, f Filter) iter.Seq2[Snapshot, error] 
 			if isSchedule(s.ID) && !s.Stranded {
 				continue // see Schedules
 			}
+			if err := e.addClaims(ctx, &snap, s); err != nil {
+				yield(Snapshot{}, fmt.Errorf("flow: list sagas: %w", err))
+				return
+			}
 			if !f.State.selects(snap.State) {
 				continue
 			}
@@ -104,7 +112,7 @@ func (e *Engine) List(ctx context.Context, f Filter) iter.Seq2[Snapshot, error] 
 
 func (s State) selects(other State) bool {
 	going := func(s State) bool { return s == StateRunning || s == StateCompensating }
-	return s == StateUnknown || s == other || going(s) && going(other)
+	return s == StateUnknown || s == other || going(s) && (going(other) || other == StateWaiting)
 }
 
 func (e *Engine) snapshot(s broker.Snapshot) Snapshot {
@@ -159,7 +167,7 @@ func (e *Engine) addSteps(snap *Snapshot, served *served, s broker.Snapshot) {
 			Service: n.Service, Since: n.Since,
 		})
 	}
-	if snap.State == StateRunning && m.Compensating() {
+	if (snap.State == StateRunning || snap.State == StateWaiting) && m.Compensating() {
 		snap.State = StateCompensating
 		snap.Err = failure(m.Failure(saga.Compensating))
 	}

@@ -11,7 +11,8 @@ import (
 
 var (
 	errNext    = errors.New("unknown Next")
-	errMessage = errors.New("needs either an Event, or a Start of the saga it is to, which claims nothing")
+	errMessage = errors.New("needs either an Event, or a Start of the saga it is to")
+	errClaimed = errors.New("starts a saga that claims keys, which only Broker.Start does")
 )
 
 // Commit implements broker.Worker.
@@ -57,11 +58,14 @@ func (b *Broker) check(t broker.Transition) error {
 		return fmt.Errorf("%w %d", errNext, t.Next)
 	}
 	for _, m := range t.Send {
-		if (m.Start == nil) == (m.Event == nil) || m.Start != nil && (m.Start.ID != m.To || len(m.Start.Claims) > 0) {
+		if (m.Start == nil) == (m.Event == nil) || m.Start != nil && m.Start.ID != m.To {
 			return fmt.Errorf("message %q %w", m.ID, errMessage)
 		}
 		if err := b.checkService(m); err != nil {
 			return err
+		}
+		if m.Start != nil && len(m.Start.Claims) > 0 {
+			return fmt.Errorf("message %q %w", m.ID, errClaimed)
 		}
 	}
 	return nil

@@ -115,6 +115,14 @@ func settingsOf(def *plan.Def) string {
 	if s.StopAtFailed {
 		words = append(words, "stop undo on failure")
 	}
+	if s.KeyedBy != nil {
+		words = append(words, "keyed")
+	}
+	if s.Lock != nil && s.Refuse {
+		words = append(words, "locks or is refused")
+	} else if s.Lock != nil {
+		words = append(words, "locks")
+	}
 	return listed(words)
 }
 

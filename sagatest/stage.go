@@ -185,7 +185,7 @@ func (s *stage) tellWaits() error {
 		if err != nil {
 			return err
 		}
-		if snap.State != flow.StateRunning && snap.State != flow.StateCompensating {
+		if snap.State != flow.StateRunning && snap.State != flow.StateWaiting && snap.State != flow.StateCompensating {
 			continue
 		}
 		for _, path := range s.waits(snap.SagaID) {

@@ -95,6 +95,10 @@ type Settings struct {
 	Deadline     time.Duration // 0: none
 	UndoInOrder  bool          // parallel parts are undone one after the other
 	StopAtFailed bool          // an undo that failed for good stops the undos that would follow it
+
+	KeyedBy func(in any) string   // orders sagas by key; nil: no order
+	Lock    func(in any) []string // what a saga locks; nil: nothing
+	Refuse  bool                  // a start whose Lock another saga holds is refused; otherwise it waits
 }
 
 // StepSpec is what a step knows of itself.

@@ -50,6 +50,8 @@ func (m *Machine) applyToSaga(f *Fact) {
 	switch f.Kind {
 	case Signal:
 		m.signals = append(m.signals, letter{id: f.ID, name: f.Text, data: f.Out})
+	case Granted:
+		m.unbar()
 	case Cancelled, Expired, Asked:
 		t := m.root.ill()
 		t.failure = f.failure()

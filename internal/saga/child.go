@@ -18,6 +18,10 @@ func (m *Machine) beginChild(i *inst, now time.Time) (f Fact, err error) {
 	if i.op.Remote != nil {
 		return m.beginRemote(i, h), nil
 	}
+	if err := m.checkLocks(i); err != nil {
+		return f, err
+	}
+	h.Claims = m.header.Claims
 	m.send = append(m.send, broker.Message{
 		ID: m.id + "/" + i.Path() + "~start",
 		To: m.childID(i),

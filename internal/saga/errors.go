@@ -17,6 +17,7 @@ var (
 	ErrTakeovers   = errors.New("flow: every worker that ran the saga died")
 	ErrNoAnswer    = errors.New("flow: no answer")
 	ErrContract    = errors.New("flow: the services do not agree")
+	ErrNotLocked   = errors.New("flow: the root saga does not hold the lock")
 	ErrTooLate     = errors.New("flow: an undo may not proceed any more")
 )
 

@@ -45,10 +45,11 @@ const (
 	Taken     FactKind = 30 // a saga that another service started is run in version Index
 	Overdue   FactKind = 31 // another service did not answer in time: Err
 	Released  FactKind = 32 // nobody waits for the end of a saga that another service started
+	Granted   FactKind = 33 // the saga holds all that it claims, and begins: ID
 )
 
 var factNames = [...]string{"?", "done", "refused", "failed", "tried", "chose", "items", "round", "won", "due", "woke",
-	"signal", "took", "undone", "stuck", "proceeded", "cancelled", "expired", "denied", "suspect", "reply", "asked", "relayed", "settled", "late", "begun", "skipped", "slow", "lost", "passed", "taken", "overdue", "released"}
+	"signal", "took", "undone", "stuck", "proceeded", "cancelled", "expired", "denied", "suspect", "reply", "asked", "relayed", "settled", "late", "begun", "skipped", "slow", "lost", "passed", "taken", "overdue", "released", "granted"}
 
 // String gives the kind as one word.
 func (k FactKind) String() string {

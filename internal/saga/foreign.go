@@ -71,6 +71,10 @@ func (m *Machine) admits(f *Fact) error {
 		if m.root.back != ahead {
 			return foreign(f, "the saga goes back already")
 		}
+	case Granted:
+		if !m.barred {
+			return foreign(f, "the saga has begun already")
+		}
 	}
 	if f.Path != "" {
 		return foreign(f, "it is about the whole saga")

@@ -22,6 +22,8 @@ type Header struct {
 	Path    string // where in the parent
 	Forward bool   // the parent is past its pivot: so is this saga
 	Input   []byte
+	Claims  []string // what the saga, or the root that it is a part of, claims
+	Waits   bool     // it does not hold all of its claims yet: the broker tells, the record does not
 }
 
 // Append encodes h, the record that a broker keeps of a saga.
@@ -43,7 +45,11 @@ func (h *Header) Append(dst []byte) []byte {
 	if h.Service != "" {
 		dst = putString(putString(dst, h.Service), h.Expects)
 	}
-	return putBytes(dst, h.Input)
+	dst = putBytes(dst, h.Input)
+	for _, claim := range h.Claims {
+		dst = putString(dst, claim)
+	}
+	return dst
 }
 
 // DecodeHeader reads what Append wrote. Input is a part of record.
@@ -66,6 +72,9 @@ func DecodeHeader(record []byte) (Header, error) {
 		h.Service, h.Expects = r.string(), r.string()
 	}
 	h.Input = r.bytes()
+	for r.err == nil && len(r.data) > 0 {
+		h.Claims = append(h.Claims, r.string())
+	}
 	if r.err != nil {
 		return Header{}, fmt.Errorf("a saga's record: %w", r.err)
 	}

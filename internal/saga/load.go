@@ -13,6 +13,7 @@ func Load(env *Env, prog *Program, r *broker.Record, now time.Time) (*Machine, e
 	if err != nil {
 		return nil, &BrokenError{Err: err}
 	}
+	h.Waits = r.Waits
 	m := take(env, prog, r.ID, h)
 	m.rev = r.Rev
 	m.loading, m.index = true, map[string]*inst{}

@@ -77,6 +77,7 @@ type Machine struct {
 	slow      bool   // that it takes long is recorded
 	endedBy   string // ID of the event that sent the saga back
 	released  bool
+	barred    bool // it does not hold its claims yet, and nothing of it begins
 	broken    error
 	complaint error // about a decision by hand
 	settled   *Fact
@@ -161,6 +162,10 @@ func (m *Machine) begin() {
 		m.timers.add(after(m.header.Started, d), nil, slowTimer)
 	}
 	m.pivoted = m.header.Forward
+	if m.header.Waits {
+		m.bar()
+		return
+	}
 	m.root = m.enter(m.prog.root, nil, -1)
 }
 

@@ -55,6 +55,8 @@ func (m *Machine) read(ev broker.Event, now time.Time) error {
 		m.signalled(ev, now)
 	case EventCancel:
 		m.askedToCancel(ev, now)
+	case broker.Granted:
+		m.granted(ev, now)
 	case EventUndo:
 		m.askedToUndo(ev, now)
 	case EventRelease:
