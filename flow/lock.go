@@ -21,7 +21,8 @@ import (
 // saga locks nothing.
 //
 // The locks of a tree of sagas belong to its root. A flow with locks that runs as a flow.Child uses those of its root: a lock that the root did not
-// take is a refusal with ErrNotLocked, before the child begins.
+// take is a refusal with ErrNotLocked, before the child begins. A saga that another service starts through a Ref cannot lock: its caller
+// gets ErrContract.
 func (f Flow[I, O]) Lock(keys func(I) []string) Flow[I, O] { return f.lock("Lock", keys, false) }
 
 // LockOrRefuse is Lock, but a saga does not wait for its locks: Start takes all of them, or answers ErrLocked with the saga that holds one

@@ -145,7 +145,7 @@ func TestEveryMethodOfTheContractIsDocumented(t *testing.T) {
 func TestEverythingAUserCallsHasAnExample(t *testing.T) {
 	self := []string{ // what every other example shows, or nobody calls
 		"Flow.Name", "Flow.Plan", "Flow.Start", "Step.Name", "Step.Plan", "ChildSaga.Plan", "Ref.Plan", "Future.ID", "State.String",
-		"Error.Error", "Error.Unwrap", "RunningError.Error", "RunningError.Unwrap", "PanicError.Error", "PanicError.Unwrap",
+		"Error.Error", "Error.Unwrap", "RunningError.Error", "RunningError.Unwrap", "LockedError.Error", "LockedError.Unwrap", "Claim.String", "PanicError.Error", "PanicError.Unwrap",
 		"Headers.Get", "Headers.Set", "Headers.Keys", "Key.Format",
 		"NewEngine", "New", "NewSignal", "NewTopic", "Topic.Name", "Case", "MsgPack", "NewPanic", "RestorePanic",
 	}

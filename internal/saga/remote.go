@@ -1,6 +1,7 @@
 package saga
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -148,6 +149,9 @@ func (m *Machine) agrees() error {
 	h, def := &m.header, m.prog.Def
 	wrong := func(err error) error {
 		return fmt.Errorf("%w: service %q calls flow %q of service %q in version %d: %w", ErrContract, h.Service, def.Name, m.env.Service, def.Version(), err)
+	}
+	if s := m.settings(); s.Lock != nil || s.KeyedBy != nil {
+		return wrong(errors.New("it has locks or a key, which only a saga takes that is started in its own service"))
 	}
 	if m.env.Typed && h.Expects != "" {
 		if err := plan.Agree(h.Expects, m.prog.contract()); err != nil {
