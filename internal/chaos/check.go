@@ -73,7 +73,7 @@ func (r *run) checkEffects(ctx context.Context, id string, s *story) error {
 		}
 		return nil
 	}
-	effects, err := r.town.Effects(ctx, id)
+	effects, err := r.town.Effects(ctx, id, sagas.Shop)
 	if err != nil {
 		return fmt.Errorf("read the effects of saga %s: %w", id, err)
 	}
@@ -142,7 +142,7 @@ func (r *run) checkKeys(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("list the keys: %w", err)
 		}
-		left = slices.DeleteFunc(left, configures)
+		left = slices.DeleteFunc(left, func(key string) bool { return configures(key) || isEmptyInbox(ctx, conn, key) })
 		if len(left) == 0 {
 			return nil
 		}
@@ -154,8 +154,19 @@ func (r *run) checkKeys(ctx context.Context) error {
 	}
 }
 
-// configures says that a key is no saga's: the configuration, and a key that is written to have replicas confirm it.
-func configures(key string) bool { return key == namespace+":config" || strings.HasSuffix(key, "}:wt") }
+// configures says that a key is no saga's: the configuration of a service, and a key that is written to have replicas confirm it.
+func configures(key string) bool {
+	return strings.HasSuffix(key, ":config") || strings.HasSuffix(key, "}:wt")
+}
+
+// isEmptyInbox says that a key is what a service gets messages through, and that there are none.
+func isEmptyInbox(ctx context.Context, conn redis.UniversalClient, key string) bool {
+	if !strings.HasSuffix(key, ":inbox") {
+		return false
+	}
+	n, err := conn.XLen(ctx, key).Result()
+	return err == nil && n == 0
+}
 
 func (r *run) reportKeys(ctx context.Context, conn redis.UniversalClient, left []string) {
 	for n, key := range left {
@@ -170,11 +181,11 @@ func (r *run) reportKeys(ctx context.Context, conn redis.UniversalClient, left [
 	}
 }
 
-// keys lists all keys of the namespace, on all masters.
+// keys lists all keys of both services, on all masters.
 func keys(ctx context.Context, conn redis.UniversalClient) (all []string, err error) {
 	scan := func(ctx context.Context, node redis.Cmdable) ([]string, error) {
 		var found []string
-		walk := node.Scan(ctx, 0, "*"+namespace+"*", 1000).Iterator()
+		walk := node.Scan(ctx, 0, "*"+sagas.Shop+"*", 1000).Iterator()
 		for walk.Next(ctx) {
 			found = append(found, walk.Val())
 		}

@@ -84,14 +84,14 @@ func storms(ctx context.Context, args []string, out io.Writer) error {
 // settingsFor are the usual ones.
 func settingsFor(topology string, short bool) settings {
 	s := settings{
-		Topology: topology, Duration: 10 * time.Minute, Sagas: 20_000, Faults: 50, Rate: 50, Workers: 4, Callers: 32, Hands: 2,
+		Topology: topology, Duration: 10 * time.Minute, Sagas: 20_000, Faults: 50, Rate: 50, Workers: 4, Bankers: 2, Callers: 32, Hands: 2,
 		Calm: 800 * time.Millisecond, Lease: 2 * time.Second, Retention: time.Minute, Store: stores[topology],
 	}
 	if s.Store.Replicas > 0 { // a failover takes longer than most faults, and should not cost every worker its lease
 		s.Lease, s.Rate, s.Callers = 5*time.Second, 100, 64
 	}
 	if short {
-		s.Duration, s.Sagas, s.Faults, s.Workers = 20*time.Second, 100, 3, 3
+		s.Duration, s.Sagas, s.Faults, s.Workers, s.Bankers = 20*time.Second, 100, 3, 2, 2
 		s.Calm, s.Retention, s.Hands = 300*time.Millisecond, 20*time.Second, 3
 	}
 	return s

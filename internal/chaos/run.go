@@ -29,7 +29,8 @@ type settings struct {
 	Sagas     int           // at least
 	Faults    int           // of each kind, at least
 	Rate      float64       // sagas started a second, at most
-	Workers   int           // processes
+	Workers   int           // processes of the shop
+	Bankers   int           // processes of the bank
 	Callers   int           // in each process
 	Hands     int           // faults at once
 	Calm      time.Duration // between two faults of a hand, at most
@@ -55,6 +56,7 @@ type run struct {
 	faults  *os.File // tells of each
 	here    *client  // of the callers of this process
 	auditor *client  // without a proxy
+	banker  *client  // the same, of the bank
 	audits  chan audit
 	ctx     context.Context // of the approvals
 	group   sync.WaitGroup  // approvals
@@ -68,16 +70,16 @@ type client struct {
 	close  func() error
 }
 
-func newClient(name, dir string, l link, s settings) (*client, error) {
+func newClient(service, name, dir string, l link, s settings) (*client, error) {
 	log, err := history.Create(filepath.Join(dir, name+".history"))
 	if err != nil {
 		return nil, err
 	}
 	conn := l.client()
-	b := redisx.New(conn, s.Store.options())
+	b := redisx.New(conn, s.Store.options(service))
 	return &client{
 		broker: b,
-		engine: newEngine(history.Record(b, log, name), name, s.Lease, s.Retention),
+		engine: newEngine(history.Record(b, log, name), service, name, s.Lease, s.Retention),
 		book: sagas.New(func(context.Context, town.Call) (town.Verdict, error) {
 			return "", errors.New("a step ran in a process that runs none")
 		}),
@@ -110,17 +112,20 @@ func (r *run) open(ctx context.Context) (err error) {
 	if r.window, err = openWindow(r.desk, r.town); err != nil {
 		return err
 	}
-	for range r.Workers + 1 {
+	for range r.Workers + r.Bankers + 1 {
 		w, err := stretch(addrs(r.servers.data()))
 		if err != nil {
 			return err
 		}
 		r.wires = append(r.wires, w)
 	}
-	if r.here, err = newClient("here", r.dir, r.via(r.Workers), r.settings); err != nil {
+	if r.here, err = newClient(sagas.Shop, "here", r.dir, r.via(r.Workers+r.Bankers), r.settings); err != nil {
 		return err
 	}
-	if r.auditor, err = newClient("auditor", r.dir, r.servers.link(), r.settings); err != nil {
+	if r.auditor, err = newClient(sagas.Shop, "auditor", r.dir, r.servers.link(), r.settings); err != nil {
+		return err
+	}
+	if r.banker, err = newClient(sagas.Bank, "banker", r.dir, r.servers.link(), r.settings); err != nil {
 		return err
 	}
 	return r.man()
@@ -135,9 +140,13 @@ func (r *run) via(process int) link {
 
 // man starts the workers.
 func (r *run) man() error {
-	for n := range r.Workers {
+	for n := range r.Workers + r.Bankers {
+		service := sagas.Shop
+		if n >= r.Workers {
+			service = sagas.Bank
+		}
 		b := &berth{number: n + 1, dir: r.dir, gone: r.desk.gone, role: role{
-			URL: r.window.url(), Link: r.via(n), Lease: r.Lease, Retention: r.Retention, Callers: r.Callers, Store: r.Store,
+			Service: service, URL: r.window.url(), Link: r.via(n), Lease: r.Lease, Retention: r.Retention, Callers: r.Callers, Store: r.Store,
 		}}
 		if err := b.launch(); err != nil {
 			return err
@@ -163,7 +172,7 @@ func (r *run) close() error {
 			b.kill()
 		}
 	}
-	for _, c := range []*client{r.here, r.auditor} {
+	for _, c := range []*client{r.here, r.auditor, r.banker} {
 		if c != nil {
 			errs = append(errs, c.close())
 		}
@@ -362,9 +371,13 @@ func (r *run) auditOne(ctx context.Context, a audit) error {
 // disband ends the workers in an orderly way, when the last that was killed is known to be dead: who would know it afterwards?
 func (r *run) disband(ctx context.Context) {
 	err := passing(ctx, func(ctx context.Context) error {
-		s, err := r.auditor.broker.Stats(ctx)
-		if err == nil && s.Workers != len(r.berths) {
-			err = fmt.Errorf("%d workers are counted, %d processes live", s.Workers, len(r.berths))
+		shop, err := r.auditor.broker.Stats(ctx)
+		if err != nil {
+			return err
+		}
+		bank, err := r.banker.broker.Stats(ctx)
+		if err == nil && (shop.Workers != r.Workers || bank.Workers != r.Bankers) {
+			err = fmt.Errorf("%d and %d workers are counted, %d and %d processes live", shop.Workers, bank.Workers, r.Workers, r.Bankers)
 		}
 		return err
 	})

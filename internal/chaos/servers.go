@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/skald-go/skald/internal/chaos/sagas"
 	"github.com/skald-go/skald/internal/redisserver"
 )
 
@@ -289,7 +290,7 @@ func (c *cluster) close() error                   { return c.nodes.Close() }
 
 // key is one of a partition.
 func (c *cluster) key(dice *rand.Rand) string {
-	return fmt.Sprintf("{%s:%02d}:m", namespace, dice.IntN(c.partitions()))
+	return fmt.Sprintf("{%s:%02d}:m", sagas.Shop, dice.IntN(c.partitions()))
 }
 
 func (c *cluster) partitions() int { return 1 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/skald-go/skald/broker"
 	"github.com/skald-go/skald/internal/chaos/history"
+	"github.com/skald-go/skald/internal/chaos/sagas"
 )
 
 // tally is what happened in a run.
@@ -112,7 +113,7 @@ func (r *run) tell(ctx context.Context, w io.Writer, id string, entries []histor
 	for _, l := range lines {
 		fmt.Fprintf(w, "       report: %s\n", l)
 	}
-	effects, err := r.town.Effects(ctx, id)
+	effects, err := r.town.Effects(ctx, id, sagas.Shop)
 	if err != nil {
 		return err
 	}
@@ -120,7 +121,7 @@ func (r *run) tell(ctx context.Context, w io.Writer, id string, entries []histor
 		fmt.Fprintf(w, "       effect: %+v\n", e)
 	}
 	for of, list := range history.ByID(entries) {
-		if of != id && !strings.HasPrefix(of, id+"/") {
+		if of != id && !strings.HasPrefix(of, id+"/") && !strings.HasPrefix(of, sagas.Away(id, "")) {
 			continue
 		}
 		for _, e := range list {

@@ -25,6 +25,7 @@ const workerEnv = "SKALD_CHAOS_WORKER"
 // role is what a worker process has to know.
 type role struct {
 	Name      string // new for each process
+	Service   string
 	URL       string // of the window
 	Log       string // file of the history
 	Link      link
@@ -34,7 +35,7 @@ type role struct {
 	Store     store
 }
 
-// beWorker runs sagas, and starts some, until it is told to end or its parent is gone.
+// beWorker runs sagas of its service, and starts some of the shop, until it is told to end or its parent is gone.
 func beWorker(text string) error {
 	var r role
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
@@ -47,24 +48,29 @@ func beWorker(text string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	client := r.Link.client()
-	b := redisx.New(client, r.Store.options())
+	b := redisx.New(client, r.Store.options(r.Service))
 	desk := newCounter(r.URL)
-	book := sagas.New(func(ctx context.Context, c town.Call) (town.Verdict, error) {
+	ask := func(ctx context.Context, c town.Call) (town.Verdict, error) {
 		c.Worker = r.Name
 		return desk.ask(ctx, c)
-	})
-	engine := newEngine(history.Record(b, log, r.Name), r.Name, r.Lease, r.Retention)
-	book.Serve(engine)
+	}
+	engine := newEngine(history.Record(b, log, r.Name), r.Service, r.Name, r.Lease, r.Retention)
 	var group sync.WaitGroup
-	group.Go(func() { (&callers{r.Name, desk, book, engine}).run(ctx, r.Callers) })
+	if r.Service == sagas.Bank {
+		engine.Serve(sagas.NewBank(ask))
+	} else {
+		book := sagas.New(ask)
+		book.Serve(engine)
+		group.Go(func() { (&callers{r.Name, desk, book, engine}).run(ctx, r.Callers) })
+	}
 	err = engine.Run(ctx)
 	group.Wait()
 	return errors.Join(err, b.Close(), client.Close(), log.Close())
 }
 
-func newEngine(b *history.Recorder, name string, lease, retention time.Duration) *flow.Engine {
+func newEngine(b *history.Recorder, service, name string, lease, retention time.Duration) *flow.Engine {
 	return flow.NewEngine(b, flow.Options{
-		Name: name, Namespace: namespace, Errors: sagas.Errors(), Lease: lease, Retention: retention, TakeoverLimit: 1000, Grace: 2 * time.Second,
+		Name: name, Namespace: service, Errors: sagas.Errors(), Lease: lease, Retention: retention, TakeoverLimit: 1000, Grace: 2 * time.Second,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo})),
 	})
 }

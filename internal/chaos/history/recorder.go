@@ -8,7 +8,10 @@ import (
 	"github.com/skald-go/skald/broker"
 )
 
-var _ broker.Broker = (*Recorder)(nil)
+var (
+	_ broker.Broker = (*Recorder)(nil)
+	_ broker.Linked = (*Recorder)(nil)
+)
 
 // Recorder is a broker that writes down what it is asked and what it answers.
 type Recorder struct {
@@ -21,6 +24,14 @@ type Recorder struct {
 // Record wraps b. process names the caller in the log.
 func Record(b broker.Broker, log *Log, process string) *Recorder {
 	return &Recorder{Broker: b, log: log, process: process}
+}
+
+// Service implements broker.Linked.
+func (r *Recorder) Service() string {
+	if l, ok := r.Broker.(broker.Linked); ok {
+		return l.Service()
+	}
+	return ""
 }
 
 // worker is a membership with a name of its own.

@@ -8,13 +8,14 @@ import (
 	"github.com/skald-go/skald/internal/chaos/town"
 )
 
-// Job is a saga to be started. Exactly one of Transfer, Purchase and Order is set.
+// Job is a saga to be started. Exactly one of Transfer, Remittance, Purchase and Order is set.
 type Job struct {
-	ID       string
-	Transfer *Transfer `json:",omitempty"`
-	Purchase *Purchase `json:",omitempty"`
-	Order    *Order    `json:",omitempty"`
-	Approval Approval  // of an Order
+	ID         string
+	Transfer   *Transfer   `json:",omitempty"`
+	Remittance *Remittance `json:",omitempty"`
+	Purchase   *Purchase   `json:",omitempty"`
+	Order      *Order      `json:",omitempty"`
+	Approval   Approval    // of an Order
 }
 
 // Transfer moves money from one citizen to another.
@@ -59,7 +60,9 @@ func Roll(dice *rand.Rand, n int, prefix string, size Size, owner func(pet strin
 	j := Job{ID: fmt.Sprintf("%s-%d", prefix, n)}
 	a, b, broken := town.Citizen(one), town.Citizen(other), dice.IntN(8) == 0
 	switch dice.IntN(10) {
-	case 0, 1, 2, 3:
+	case 0, 1:
+		j.Remittance = &Remittance{From: a, To: b, Amount: 1 + dice.IntN(size.Money/2), Broken: broken}
+	case 2, 3:
 		j.Transfer = &Transfer{From: a, To: b, Amount: 1 + dice.IntN(size.Money/2), Broken: broken}
 	case 4, 5, 6:
 		pet := town.Pet(dice.IntN(size.Pets))
@@ -83,6 +86,8 @@ func (j Job) Kind() string {
 	switch {
 	case j.Transfer != nil:
 		return "transfer"
+	case j.Remittance != nil:
+		return "remittance"
 	case j.Purchase != nil:
 		return "purchase"
 	default:
@@ -93,13 +98,17 @@ func (j Job) Kind() string {
 // Steps are the IDs and paths of the steps that have an effect if the job is done.
 func (j Job) Steps() []string {
 	paths := map[string][]string{
-		"transfer": {"/withdraw", "/deposit"},
-		"purchase": {"/take-points", "/hand-over/move-pet", "/hand-over/pay-seller", "/free-pet"},
-		"order":    {"/reserve", "/parcel/pack", "/settle"},
+		"transfer":   {"/withdraw", "/deposit"},
+		"remittance": {"/withdraw/pay", "/deposit/pay"},
+		"purchase":   {"/take-points", "/hand-over/move-pet", "/hand-over/pay-seller", "/free-pet"},
+		"order":      {"/reserve", "/parcel/pack", "/settle"},
 	}[j.Kind()]
 	steps := make([]string, len(paths))
 	for i, path := range paths {
 		steps[i] = j.ID + path
+		if j.Remittance != nil {
+			steps[i] = Shop + "~" + steps[i]
+		}
 	}
 	return steps
 }

@@ -23,13 +23,15 @@ func (o Outcome) Final() bool { return o.End != flow.StateCompensating.String() 
 type Await func(ctx context.Context) (Outcome, error)
 
 // Serve makes an engine run the flows.
-func (b *Book) Serve(e *flow.Engine) { e.Serve(b.transfer, b.purchase, b.order) }
+func (b *Book) Serve(e *flow.Engine) { e.Serve(b.transfer, b.remittance, b.purchase, b.order) }
 
 // Start starts a job as a saga.
 func (b *Book) Start(ctx context.Context, e *flow.Engine, j Job) (Await, error) {
 	switch {
 	case j.Transfer != nil:
 		return start(ctx, e, b.transfer, *j.Transfer, j.ID)
+	case j.Remittance != nil:
+		return start(ctx, e, b.remittance, *j.Remittance, j.ID)
 	case j.Purchase != nil:
 		return start(ctx, e, b.purchase, *j.Purchase, j.ID)
 	default:
@@ -42,6 +44,8 @@ func (b *Book) Attach(e *flow.Engine, j Job) Await {
 	switch {
 	case j.Transfer != nil:
 		return await(b.transfer.Attach(e, j.ID))
+	case j.Remittance != nil:
+		return await(b.remittance.Attach(e, j.ID))
 	case j.Purchase != nil:
 		return await(b.purchase.Attach(e, j.ID))
 	default:

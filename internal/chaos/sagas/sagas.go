@@ -1,4 +1,5 @@
-// Package sagas is what the chaos tests run: transfers of money, purchases of pets, and orders, which have a child and wait for a signal.
+// Package sagas is what the chaos tests run: transfers of money, remittances, whose steps are sagas
+// of another service, purchases of pets, and orders, which have a child and wait for a signal.
 package sagas
 
 import (
@@ -35,10 +36,11 @@ type Ask func(ctx context.Context, c town.Call) (town.Verdict, error)
 
 // Book is the flows.
 type Book struct {
-	transfer flow.Flow[Transfer, Transfer]
-	purchase flow.Flow[Purchase, Purchase]
-	order    flow.Flow[Order, Order]
-	approve  flow.Signal[Approval]
+	transfer   flow.Flow[Transfer, Transfer]
+	remittance flow.Flow[Remittance, Remittance]
+	purchase   flow.Flow[Purchase, Purchase]
+	order      flow.Flow[Order, Order]
+	approve    flow.Signal[Approval]
 }
 
 type shipping struct {
@@ -48,7 +50,7 @@ type shipping struct {
 
 // New makes the flows, whose steps call the town through ask.
 func New(ask Ask) *Book {
-	b := &Book{approve: flow.NewSignal[Approval]("approval")}
+	b := &Book{approve: flow.NewSignal[Approval]("approval"), remittance: newRemittance()}
 	b.transfer = flow.New[Transfer]("transfer").
 		Then(effect(ask, "withdraw", func(t Transfer) town.Op { return pay("money", t.From, town.Till, t.Amount) })).
 		Then(effect(ask, "deposit", func(t Transfer) town.Op { return pay("money", town.Till, t.To, t.Amount) })).

@@ -15,10 +15,11 @@ type Effect struct {
 	At              int64 // ms since 1970
 }
 
-// Effects gives the log of a saga and of its children, in order of time.
-func (t *Town) Effects(ctx context.Context, saga string) (effects []Effect, err error) {
+// Effects gives the log of a saga, of its children, and of those that another service runs for it, in order of time.
+func (t *Town) Effects(ctx context.Context, saga, service string) (effects []Effect, err error) {
 	rows, err := t.db.QueryContext(ctx, `select key, saga, path, undo, applied, verdict, calls, worker, at from effect
-		where saga = ?1 or (saga > ?1 || '/' and saga < ?1 || '0') order by at, key`, saga)
+		where saga = ?1 or (saga > ?1 || '/' and saga < ?1 || '0') or (saga > ?2 || '~' || ?1 || '/' and saga < ?2 || '~' || ?1 || '0')
+		order by at, key`, saga, service)
 	if err != nil {
 		return nil, err
 	}
