@@ -92,7 +92,7 @@ func settingsFor(topology string, short bool) settings {
 	}
 	if short {
 		s.Duration, s.Sagas, s.Faults, s.Workers, s.Bankers = 20*time.Second, 100, 3, 2, 2
-		s.Calm, s.Retention, s.Hands = 300*time.Millisecond, 20*time.Second, 3
+		s.Calm, s.Retention, s.Hands = 300*time.Millisecond, 10*s.Lease, 3
 	}
 	return s
 }

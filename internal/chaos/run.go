@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -384,6 +385,9 @@ func (r *run) disband(ctx context.Context) {
 	if err != nil {
 		r.desk.found("", fmt.Sprintf("dead workers are not noticed: %v", err))
 	}
+	if err := passing(ctx, r.allTold); err != nil {
+		r.desk.found("", fmt.Sprintf("messages between services are not read: %v", err))
+	}
 	for _, b := range r.berths {
 		b.Lock()
 		if err := b.drain(time.Minute); err != nil {
@@ -391,6 +395,23 @@ func (r *run) disband(ctx context.Context) {
 		}
 		b.Unlock()
 	}
+}
+
+// allTold says which messages between services are still on their way: a service whose workers have ended gets them when it has some again.
+func (r *run) allTold(ctx context.Context) error {
+	l := r.servers.link()
+	conn := l.client()
+	defer conn.Close()
+	left, err := keys(ctx, conn)
+	if err != nil {
+		return err
+	}
+	for _, key := range left {
+		if strings.HasSuffix(key, "}:ob") || strings.HasSuffix(key, ":inbox") && !isEmptyInbox(ctx, conn, key) {
+			return fmt.Errorf("there is something in %s", key)
+		}
+	}
+	return nil
 }
 
 // tempDir makes a directory for what a run leaves.
