@@ -43,7 +43,7 @@ var (
 // Every method may be repeated after any error, as those of Broker.
 type Bus interface {
 	// Publish stores events, each once per Topic and ID for as long as the options of the bus say: a repeat within that time is
-	// acknowledged, and changes nothing. After an error some may be stored. Events of one call keep their order.
+	// acknowledged, and changes nothing. Events of one call keep their order. After an error some may be stored, perhaps not the first of them.
 	Publish(ctx context.Context, events ...Publication) error
 
 	// Subscribe joins the groups of s.Reads, and makes those that do not exist. It returns when the lease is durable.

@@ -73,3 +73,24 @@ const RelayTime = relayTime
 
 // Client gives the client of b.
 func (b *Broker) Client() redis.UniversalClient { return b.client }
+
+// KillSubscriber ends the signs of life of a subscriber.
+func KillSubscriber(s broker.Subscriber) { s.(*subscriber).silent.Store(true) }
+
+// ForsakeSubscriber is KillSubscriber for one that does not notice: only the server can fence it.
+func ForsakeSubscriber(s broker.Subscriber) {
+	KillSubscriber(s)
+	for _, d := range s.(*subscriber).desks {
+		d.mu.Lock()
+		d.expiry.Stop()
+		d.mu.Unlock()
+	}
+}
+
+// WakeSubscriber lets a silent subscriber act again.
+func WakeSubscriber(s broker.Subscriber) {
+	s.(*subscriber).silent.Store(false)
+	for _, d := range s.(*subscriber).desks {
+		d.ring()
+	}
+}

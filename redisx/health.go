@@ -20,6 +20,14 @@ func (b *Broker) Check(ctx context.Context) error {
 	for _, w := range b.workers() {
 		errs = append(errs, w.trouble()...)
 	}
+	for _, s := range b.home.living() {
+		for _, d := range s.desks {
+			errs = append(errs, d.trouble())
+		}
+	}
+	if b.home != b {
+		errs = append(errs, b.home.ear.trouble())
+	}
 	_, err := ask(ctx, b, func(ctx context.Context) (struct{}, error) { return struct{}{}, b.client.Ping(ctx).Err() })
 	if err != nil {
 		errs = append(errs, fmt.Errorf("the server does not answer: %w", err))

@@ -59,7 +59,7 @@ func (b *Broker) hear() {
 // attend listens on one connection, and says why that ended.
 func (b *Broker) attend() error {
 	bell := b.bell()
-	sub := b.client.Subscribe(b.ctx, bell, b.channel(b.node))
+	sub := b.client.Subscribe(b.ctx, bell, b.eventBell(), b.channel(b.node))
 	defer sub.Close()
 	defer context.AfterFunc(b.ctx, func() { _ = sub.Close() })() // ends the wait
 	for asked := false; ; {
@@ -85,7 +85,12 @@ func (b *Broker) attend() error {
 				b.suspect()
 			}
 			b.missed()
+			b.wakeDesks()
 		case *redis.Message:
+			if m.Channel == b.eventBell() {
+				b.wakeForEvents(m.Payload)
+				continue
+			}
 			b.heard(m.Channel == bell, m.Payload)
 		}
 	}

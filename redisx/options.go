@@ -37,6 +37,8 @@ type Options struct {
 	// each further look waits twice as long, up to 16 times ReadBack. A result that is kept for a shorter time than
 	// that (flow.Options.Retention) may be missed by who waits for it elsewhere, if news of it was lost.
 	ReadBack time.Duration
+	// Bus says how events are carried.
+	Bus BusOptions
 }
 
 const (
@@ -63,7 +65,7 @@ func (o Options) check() error {
 	case o.EarlyFor < 0 || o.ReadBack < 0:
 		return fmt.Errorf("redisx: Options.EarlyFor is %v and ReadBack %v: a time is not negative", o.EarlyFor, o.ReadBack)
 	}
-	return nil
+	return o.Bus.check()
 }
 
 func (o Options) withDefaults() Options {
@@ -75,5 +77,6 @@ func (o Options) withDefaults() Options {
 	o.EarlyFor = max(cmp.Or(o.EarlyFor, defaultEarlyFor), time.Millisecond)
 	o.EarlyMail = cmp.Or(o.EarlyMail, defaultEarlyMail)
 	o.ReadBack = cmp.Or(o.ReadBack, defaultReadBack)
+	o.Bus = o.Bus.withDefaults()
 	return o
 }

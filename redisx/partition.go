@@ -19,6 +19,8 @@ type partition struct {
 	cold   *writer      // of everything else
 	ahead  atomic.Int64 // ms by which the server's clock is ahead
 
+	events *writer // of what is published
+
 	sweeping, reading alone
 	tidied            time.Time // known to the goroutine that sweeps
 }
@@ -28,6 +30,8 @@ func newPartition(b *Broker, number int) *partition {
 	p := &partition{b: b, number: number, prefix: prefix, keys: []string{prefix + "w"}}
 	p.hot = newWriter(b, func() sender { return &hotBatch{p: p, ids: make(map[string]struct{})} })
 	p.cold = newWriter(b, func() sender { return &coldBatch{p: p, numbers: make(map[string]int)} })
+	p.events = newWriter(b, func() sender { return &eventBatch{p: p} })
+	p.events.flights = 1
 	return p
 }
 

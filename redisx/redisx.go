@@ -53,6 +53,9 @@ type Broker struct {
 	listening bool
 	seats     map[string]*seat // that are taken, by token
 	links     map[string]*link // to other services, by name
+
+	home        *Broker       // has the bus: this one, or one of another namespace
+	subscribers []*subscriber // that live; mu guards them
 }
 
 // The lengths of names; a worker's begins with that of its node.
@@ -77,6 +80,7 @@ func New(client redis.UniversalClient, opts Options) *Broker {
 	b.watches.open(b)
 	b.chores.open()
 	b.alarm = signal(1)
+	b.makeHome()
 	return b
 }
 
@@ -89,7 +93,13 @@ func (b *Broker) Close() error {
 	for _, w := range b.workers() {
 		w.die(broker.ErrClosed)
 	}
+	for _, s := range b.living() {
+		s.die(broker.ErrClosed)
+	}
 	b.group.Wait()
+	if b.home != b {
+		return b.home.Close()
+	}
 	return nil
 }
 

@@ -10,8 +10,9 @@ import (
 
 // writer gathers what is called at the same time into batches, and sends them: at once when nothing is under way.
 type writer struct {
-	b    *Broker
-	make func() sender
+	b       *Broker
+	make    func() sender
+	flights int // batches under way at once; 1 keeps their order
 
 	mu      sync.Mutex
 	queue   []*op
@@ -29,13 +30,13 @@ type sender interface {
 }
 
 const (
-	flights  = 2 // batches under way at once
+	flights  = 2
 	maxOps   = 128
 	maxBytes = 128 << 10
 )
 
 func newWriter(b *Broker, make func() sender) *writer {
-	return &writer{b: b, make: make, wake: signal(flights)}
+	return &writer{b: b, make: make, flights: flights, wake: signal(flights)}
 }
 
 func signal(n int) chan struct{} { return make(chan struct{}, n) }
@@ -81,8 +82,8 @@ func (w *writer) submit(o *op) {
 
 // start makes the goroutines that send.
 func (w *writer) start() {
-	w.writing = flights
-	for range flights {
+	w.writing = w.flights
+	for range w.flights {
 		if !w.b.spawn(w.write) {
 			w.end()
 		}
