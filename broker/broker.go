@@ -230,7 +230,7 @@ type Start struct {
 	Record []byte   // header and input
 	Parent string   // the saga that started this one, or ""
 	By     Worker   // owns the saga at once; nil: the saga is queued
-	Claims []string // keys that it is to hold, sorted, each once; only of Broker.Start, not of a Message, and not told again
+	Claims []string // keys that it is to hold, sorted, each once; they are not told again
 	Refuse bool     // if another saga holds one of Claims, store nothing
 }
 
@@ -321,7 +321,7 @@ const (
 )
 
 // Message is for another saga. Exactly one of Start and Event is set. A Start is queued, whatever its By
-// and the backlog limit; if the saga exists already, it does nothing. An Event is applied once per Event.ID;
+// and the backlog limit; if the saga exists already, it does nothing. It may have Claims, for which it waits, unless it is for another service. An Event is applied once per Event.ID;
 // for a finished saga it is dropped, and for one that does not exist it is kept like any early mail.
 //
 // One for another service is on its way when the transition is applied, and is applied there once, soon after that service can be

@@ -26,7 +26,7 @@ import (
 func (f Flow[I, O]) Lock(keys func(I) []string) Flow[I, O] { return f.lock("Lock", keys, false) }
 
 // LockOrRefuse is Lock, but a saga does not wait for its locks: Start takes all of them, or answers ErrLocked with the saga that holds one
-// of them (a *LockedError) and stores nothing.
+// of them (a *LockedError) and stores nothing. A saga that a Schedule starts has nobody to tell, and waits.
 func (f Flow[I, O]) LockOrRefuse(keys func(I) []string) Flow[I, O] {
 	return f.lock("LockOrRefuse", keys, true)
 }

@@ -107,6 +107,7 @@ func (s *starting) identify() error {
 type startBuffer struct {
 	starting
 	input, record []byte
+	claims        []string // for who sends the start later
 	digest        [32]byte // of the input, for who sends the start later
 }
 

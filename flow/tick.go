@@ -165,7 +165,7 @@ func (t *tending) start(tick, now time.Time) (m broker.Message, err error) {
 		return m, fmt.Errorf("flow: start saga %q of %q for schedule %q: %w", id, t.s.def.Name, t.s.name, err)
 	}
 	spec := broker.Start{
-		ID: id, Served: broker.Served{Flow: t.s.def.Name, Version: t.s.def.Version()},
+		Claims: b.claims, ID: id, Served: broker.Served{Flow: t.s.def.Name, Version: t.s.def.Version()},
 		Digest: b.digest, Record: append([]byte(nil), b.record...),
 	}
 	t.a.Last, t.a.LastAt, t.a.LastSaga = tick.UnixNano(), now.UnixNano(), id
@@ -198,7 +198,10 @@ func (e *Engine) encodeTick(b *startBuffer, s *Schedule, id string, tick, now ti
 		p.Inject(context.Background(), b.headers)
 	}
 	var spec broker.Start
-	header := saga.Header{Started: now, Headers: b.headers}
+	if b.claims, err = s.def.Claims(in); err != nil {
+		return fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	header := saga.Header{Started: now, Headers: b.headers, Claims: b.claims}
 	err = e.encodeStart(b, &spec, &header, s.def.Root.In, in)
 	b.digest = spec.Digest
 	return err

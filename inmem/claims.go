@@ -93,14 +93,22 @@ func (b *Broker) take(s broker.Start) (c *claim, waits bool, err error) {
 	if len(s.Claims) == 0 {
 		return nil, false, nil
 	}
-	for i := range s.Claims[1:] {
-		if s.Claims[i] >= s.Claims[i+1] {
-			return nil, false, errUnsorted
-		}
+	if !sorted(s.Claims) {
+		return nil, false, errUnsorted
 	}
 	c = &claim{id: s.ID, keys: slices.Clone(s.Claims)}
 	all, err := b.claims.take(c, s.Refuse)
 	return c, !all, err
+}
+
+// sorted says that keys are in order, each once.
+func sorted(keys []string) bool {
+	for i := 1; i < len(keys); i++ {
+		if keys[i-1] >= keys[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // tellGranted tells sagas that they hold all that they claim. The caller holds no lock.

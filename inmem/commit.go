@@ -12,7 +12,7 @@ import (
 var (
 	errNext    = errors.New("unknown Next")
 	errMessage = errors.New("needs either an Event, or a Start of the saga it is to")
-	errClaimed = errors.New("starts a saga that claims keys, which only Broker.Start does")
+	errClaimed = errors.New("starts a saga that claims keys: they are sorted, it waits for them, and it is not one of another service")
 )
 
 // Commit implements broker.Worker.
@@ -64,7 +64,7 @@ func (b *Broker) check(t broker.Transition) error {
 		if err := b.checkService(m); err != nil {
 			return err
 		}
-		if m.Start != nil && len(m.Start.Claims) > 0 {
+		if m.Start != nil && len(m.Start.Claims) > 0 && (m.Service != "" || m.Start.Refuse || !sorted(m.Start.Claims)) {
 			return fmt.Errorf("message %q %w", m.ID, errClaimed)
 		}
 	}
@@ -154,7 +154,10 @@ func (b *Broker) send(m broker.Message) {
 		return
 	}
 	if s := b.find(m.To); s == nil || s.state == unborn {
-		b.ready(b.born(*m.Start))
+		claim, waits, _ := b.take(*m.Start)
+		made := b.born(*m.Start)
+		made.live.claim, made.live.waits = claim, waits
+		b.ready(made)
 	}
 }
 

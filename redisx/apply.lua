@@ -274,6 +274,16 @@ local function again(o, i, w, rev)
   say(o, 'A', { owned and 1 or 0, owned and line[i] and unread > 0 and mailbox(ID[i]) or {} })
 end
 
+-- hold starts a saga that claims keys. It gives a code, if something is to be said, or whether the saga waits. held says that it has them all.
+local function hold(i, w, c, head, record, limited, held)
+  if line[i] or result(i) then return 'E' end
+  if start(i, w, head, record, limited) == 'O' then return 'O' end
+  call('HSET', P .. 'lc', ID[i], c)
+  local m, waits = line[i], not held and not ask(c, 1)
+  set(i, sub(m, 1, 1) .. string.char(string.byte(m, 2) + CLAIMS + (waits and WAITS or 0)) .. sub(m, 3))
+  return nil, waits
+end
+
 local function send(p)
   local n
   n, p = parse('>I2', ops, p)
@@ -289,6 +299,10 @@ local function send(p)
       message, body, p = parse('>I2c0I4c0', ops, p)
       outbox[#outbox + 1] = message
       outbox[#outbox + 1] = body
+    elseif kind == 4 then
+      local c, head, record
+      c, head, record, p = parse('>I4c0I2c0I4c0', ops, p)
+      hold(i, 0, c, head, record, false)
     else
       local ev, body
       ev, body, p = parse('>I2c0I4c0', ops, p)
@@ -399,14 +413,11 @@ local function claimed(o, i, w, p)
   if mode == 2 and now > late then return say(o, 'L') end
   local held = mode == 1 and locked(c)
   if held then return say(o, 'H', held) end
-  if start(i, w, head, record, true) == 'O' then return say(o, 'O') end
-  call('HSET', P .. 'lc', ID[i], c)
-  local before, waits = #sent, mode ~= 2 and not ask(c, 1)
-  local m = line[i]
-  set(i, sub(m, 1, 1) .. string.char(string.byte(m, 2) + CLAIMS + (waits and WAITS or 0)) .. sub(m, 3))
-  local own = {}
+  local own, before = {}, #sent
+  local code, waits = hold(i, w, c, head, record, true, mode == 2)
+  if code then return say(o, code) end
   for k = before + 1, #sent do own[#own + 1], sent[k] = sent[k], nil end
-  local state, _, _, _, _, _, _, unread = parse(FIXED, m)
+  local state, _, _, _, _, _, _, unread = parse(FIXED, line[i])
   say(o, 'D', { state, waits and 1 or 0, unread > 0 and mailbox(ID[i]) or {}, own })
 end
 
@@ -426,6 +437,9 @@ local function relay(i, p)
   elseif kind == 3 then
     local ev, body = parse('>I2c0I4c0', ops, p)
     deliver(i, ev, body, false)
+  elseif kind == 4 then
+    local c, head, record = parse('>I4c0I2c0I4c0', ops, p)
+    hold(i, 0, c, head, record, false)
   else
     local _, n, stamp, c = parse('>I2I2I6I4c0', ops, p)
     arrive(string.char(kind), n, stamp, c)

@@ -47,9 +47,10 @@ const (
 )
 
 var (
-	errClaims = errors.New("claims must be sorted, each once, at most 64, and only of a saga that Broker.Start starts")
-	errTaken  = errors.New("a saga that claims keys cannot be restored: they belong to where it is")
-	errTime   = errors.New("the start took too long: its keys are held no longer")
+	errClaims  = errors.New("claims must be sorted, each once, and at most 64")
+	errClaimed = errors.New("starts a saga that claims keys: that waits for them, and is not one of another service")
+	errTaken   = errors.New("a saga that claims keys cannot be restored: they belong to where it is")
+	errTime    = errors.New("the start took too long: its keys are held no longer")
 )
 
 func checkClaims(claims []string) error {

@@ -64,7 +64,7 @@ func ParkAhead(ctx context.Context, w broker.Worker, id string, rev uint64, wait
 func Relay(ctx context.Context, b *Broker, m broker.Message, stopped time.Duration) error {
 	o := newOp(0, m.To, "")
 	o.buf = appendText(o.buf[:0], m.To)
-	o.message(m)
+	o.message(nil, m)
 	return b.partition(m.To).bring(away{m.ID, o.buf}, time.Now().Add(-stopped)).await(ctx, b)
 }
 

@@ -187,6 +187,7 @@ const (
 	sendsStart byte = iota + 1
 	sendsAway       // to another partition or service
 	sendsEvent
+	sendsClaimed // a start with claims
 )
 
 func (o *op) messages(p *partition, send []broker.Message) {
@@ -196,33 +197,43 @@ func (o *op) messages(p *partition, send []broker.Message) {
 		switch {
 		case p.leaves(m):
 			kind, about = sendsAway, o.refs[0].id // what is elsewhere is not looked at
-		case m.Start != nil:
-			kind = sendsStart
+		default:
+			kind = kindOf(m)
 		}
 		o.buf = append(o.buf, kind)
 		o.refs = append(o.refs, ref{len(o.buf), about})
 		o.buf = append(o.buf, 0, 0)
 		if kind == sendsAway {
 			o.buf = appendText(o.buf, m.ID)
-			o.sized(func() { o.buf = appendText(o.buf, address(m)); o.message(m) })
+			o.sized(func() { o.buf = appendText(o.buf, address(m)); o.message(p.b, m) })
 			continue
 		}
-		o.body(m)
+		o.body(p.b, m)
 	}
 }
 
 // message appends the kind of a message, and its body.
-func (o *op) message(m broker.Message) {
-	kind := sendsEvent
-	if m.Start != nil {
-		kind = sendsStart
-	}
-	o.buf = append(o.buf, kind)
-	o.body(m)
+func (o *op) message(b *Broker, m broker.Message) {
+	o.buf = append(o.buf, kindOf(m))
+	o.body(b, m)
 }
 
-func (o *op) body(m broker.Message) {
+// kindOf is the kind of a message that is applied.
+func kindOf(m broker.Message) byte {
+	switch {
+	case m.Start == nil:
+		return sendsEvent
+	case len(m.Start.Claims) > 0:
+		return sendsClaimed
+	}
+	return sendsStart
+}
+
+func (o *op) body(b *Broker, m broker.Message) {
 	if m.Start != nil {
+		if len(m.Start.Claims) > 0 {
+			o.buf = appendBlob(o.buf, b.claim(*m.Start))
+		}
 		o.saga(*m.Start, nobody)
 		return
 	}

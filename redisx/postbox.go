@@ -200,7 +200,7 @@ func (b *Broker) applying(e redis.XMessage, begun time.Time) (ops []*op) {
 		o := newOp(kindRelay, m.To, "")
 		o.buf = append48(o.buf, p.at(begun.Add(relayTime)))
 		o.buf = appendText(o.buf, "")
-		o.message(m)
+		o.message(nil, m)
 		p.cold.submit(o)
 		ops = append(ops, o)
 	}

@@ -61,7 +61,7 @@ func (p *partition) forward(send []broker.Message, begun time.Time) {
 		}
 		o := newOp(0, m.To, "")
 		o.buf = appendText(o.buf[:0], address(m))
-		o.message(m)
+		o.message(p.b, m)
 		a := away{m.ID, append([]byte(nil), o.buf...)}
 		o.release()
 		if m.Service != "" {

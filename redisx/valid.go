@@ -83,8 +83,8 @@ func checkMessage(m broker.Message) error {
 		return errText
 	case (m.Start == nil) == (m.Event == nil), m.Start != nil && m.Start.ID != m.To:
 		return errMessage
-	case m.Start != nil && len(m.Start.Claims) > 0:
-		return errClaims
+	case m.Start != nil && len(m.Start.Claims) > 0 && (m.Service != "" || m.Start.Refuse):
+		return errClaimed
 	case m.Start != nil:
 		return checkStart(*m.Start)
 	}

@@ -22,6 +22,7 @@ func claimCases() []testCase {
 		{name: "claims/a worker owns what it starts", run: ownedClaims},
 		{name: "claims/a repeated start claims once", run: claimsOnce},
 		{name: "claims/an id that is used again", run: claimsAgain},
+		{name: "claims/a saga that another one starts", run: startedClaims},
 		{name: "claims/mistakes", run: wrongClaims},
 	}
 }
@@ -324,6 +325,26 @@ func claimsAgain(s *suite) {
 	s.finish(w, "b", s.begin(w, "b"))
 }
 
+func startedClaims(s *suite) {
+	w := s.worker()
+	s.claim([]string{"k"}, "a")
+	s.claimed("k", "a")
+	rev := s.begin(w, "a")
+	s.own(w, "parent")
+	child := claiming("child", "k", "l")
+	s.commit(w, broker.Transition{ID: "parent", Rev: 1, Next: broker.Finish, Keep: time.Hour, Send: []broker.Message{{ID: "m", To: "child", Start: &child}}})
+	s.claimed("k", "a", "child")
+	r := s.take(w)
+	require.True(s.t, r.Waits)
+	s.park(w, "child", r.Rev)
+	s.finish(w, "a", rev)
+	rev = s.begin(w, "child")
+	s.claimed("l", "child")
+	s.finish(w, "child", rev)
+	s.claimed("k")
+	s.claimed("l")
+}
+
 func wrongClaims(s *suite) {
 	w := s.worker()
 	for _, keys := range [][]string{{"k", "k"}, {"k2", "k1"}} {
@@ -332,6 +353,7 @@ func wrongClaims(s *suite) {
 	}
 	s.own(w, "parent")
 	child := claiming("child", "k")
+	child.Refuse = true
 	_, err := s.tryCommit(w, broker.Transition{ID: "parent", Rev: 1, Send: []broker.Message{{ID: "m", To: "child", Start: &child}}})
 	assert.Error(s.t, err)
 	s.claimed("k")

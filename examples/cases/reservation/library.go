@@ -105,3 +105,12 @@ func (l *Library) Reserve() flow.Flow[Wish, Reservation] {
 		}, step.Do("expire", l.expire).Retriable()).
 		When("if-collected", Reservation.collected, step.Do("lend", l.lend).Compensate(l.giveBack).Retriable())
 }
+
+// shelf is what a reservation locks: as long as it goes on, nobody else reserves the book.
+func shelf(w Wish) []string { return []string{"book/" + w.Book} }
+
+// ReserveNext is Reserve, where a reader who comes second waits until the first reservation is over.
+func (l *Library) ReserveNext() flow.Flow[Wish, Reservation] { return l.Reserve().Lock(shelf) }
+
+// ReserveNow is Reserve, where a reader who comes second is refused before anything is stored.
+func (l *Library) ReserveNow() flow.Flow[Wish, Reservation] { return l.Reserve().LockOrRefuse(shelf) }
