@@ -31,10 +31,11 @@ func TestBothTablesHaveAllRows(t *testing.T) {
 	for _, row := range []string{
 		"with step timeouts", "floor El", "floor E", "skald, local start", "skald, rollback", "skald, two processes",
 		"floor El, one at a time", "skald, one at a time", "an event a step, batched (A)", "an event a step, unbatched (N)",
+		"skald, second step in another service", "an event that three groups handle", "a remote step adds",
 	} {
 		assert.Contains(t, out.String(), row)
 	}
-	for _, goal := range []string{"% (≥ 60)", "% (≥ 50)", "(≤ 2.5)", "(≤ 1600)", "(≤ 25)", "x (≤ 1.5)"} {
+	for _, goal := range []string{"% (≥ 60)", "% (≥ 50)", "(≤ 2.5)", "(≤ 1600)", "(≤ 25)", "x (≤ 1.5)", "(≤ 8)", "(≤ 50)", "(≤ 10)"} {
 		assert.Contains(t, out.String(), goal)
 	}
 }

@@ -45,8 +45,9 @@ func (s settings) redisTable(ctx context.Context) error {
 		return err
 	}
 	rows := s.redisRows()
+	more := s.furtherRows(rows)
 	for round := range s.rounds {
-		for _, r := range rows {
+		for _, r := range append(rows[:len(rows):len(rows)], more.rows()...) {
 			s.progress("on Redis: round %d of %d: %s", round+1, s.rounds, r.name)
 			if err := client.FlushAll(ctx).Err(); err != nil {
 				return fmt.Errorf("empty the server: %w", err)
@@ -61,7 +62,7 @@ func (s settings) redisTable(ctx context.Context) error {
 	}
 	fmt.Fprintf(s.out, "Three steps on Redis %s without AOF on the same machine, %s, %d cores, medians of %d interleaved runs of %v\n\n",
 		version, runtime.Version(), runtime.GOMAXPROCS(0), s.rounds, s.length)
-	return s.printRedis(rows)
+	return errors.Join(s.printRedis(rows), s.printFurther(more))
 }
 
 // measure makes one run.
