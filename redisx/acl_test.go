@@ -74,7 +74,7 @@ func called(t testing.TB, client *redis.Client) (done, refused []string) {
 }
 
 // clientCommands are those that the client sends, beside those that scripts use.
-var clientCommands = []string{"eval", "evalsha", "get", "hdel", "hscan", "info", "ping", "scan", "set", "subscribe", "zrange"}
+var clientCommands = []string{"eval", "evalsha", "get", "hdel", "hscan", "info", "ping", "scan", "set", "smembers", "subscribe", "zrange"}
 
 func TestTheUserMayDoWhatScriptsAndClientDoAndNothingElse(t *testing.T) {
 	needed := map[string]bool{}

@@ -94,3 +94,21 @@ func WakeSubscriber(s broker.Subscriber) {
 		d.ring()
 	}
 }
+
+// HoldKeys holds what s claims, as a starter does that dies before it stores the saga. until is when the saga may be stored at the latest.
+func HoldKeys(ctx context.Context, b *Broker, s broker.Start) (until []byte, err error) {
+	x := &claiming{b: b, s: s, p: b.partition(s.ID), claim: b.claim(s)}
+	until, _, err = x.ask(ctx)
+	for _, p := range b.keyParts(s) {
+		if err == nil {
+			err = x.try(ctx, p)
+		}
+	}
+	return until, err
+}
+
+// StoreHeld stores a saga whose keys are held.
+func StoreHeld(ctx context.Context, b *Broker, s broker.Start, until []byte) (broker.Started, error) {
+	x := &claiming{b: b, s: s, p: b.partition(s.ID), claim: b.claim(s)}
+	return x.start(ctx, modeHeld, until)
+}

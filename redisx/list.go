@@ -93,6 +93,10 @@ func (b *Broker) ids(ctx context.Context, f broker.Filter) ([]string, error) {
 // ids gives the IDs that f may select, in any order, some of them twice.
 func (p *partition) ids(ctx context.Context, f broker.Filter) ([]string, error) {
 	var ids []string
+	if f.State == broker.Buried { // they are few, and known
+		buried, err := p.b.client.SMembers(ctx, p.prefix+"dl").Result()
+		return slices.DeleteFunc(buried, func(id string) bool { return id <= f.After }), err
+	}
 	if f.State != broker.Finished {
 		err := scan(ctx, func(cursor uint64) *redis.ScanCmd {
 			return p.b.client.HScan(ctx, p.prefix+"m", cursor, "", scanned)
