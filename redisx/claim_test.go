@@ -151,3 +151,15 @@ func doubt(t *testing.T, client *redis.Client) {
 		}
 	}
 }
+
+// A claim that arrives when its saga has ended goes through all of its keys, and gives them up.
+func TestAClaimThatComesTooLateGivesItsKeysUp(t *testing.T) {
+	verifyNone(t)
+	client := redistest.Start(t).Client()
+	b := newBroker(t, client, redisx.Options{Partitions: 4})
+	w := joinQuietly(t, b)
+	require.NoError(t, redisx.SendClaim(t.Context(), b, claimer("gone", false, manyKeys...)))
+	startBy(t, b, w, "here") // with that ID, but without claims
+	require.NoError(t, redisx.SendClaim(t.Context(), b, claimer("here", false, manyKeys...)))
+	eventually(t, func() bool { return len(claimKeys(t, client)) == 0 }, "nothing is held")
+}
