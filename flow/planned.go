@@ -1,6 +1,9 @@
 package flow
 
-import "fmt"
+import (
+	"crypto/rand"
+	"fmt"
+)
 
 // Planned is a start that is yet to be made: what names the saga, without its input. It is for packages that store a start
 // and make it later, such as outbox.
@@ -22,7 +25,7 @@ func (f Flow[I, O]) Planned(opts ...StartOption) (Planned, error) {
 	for _, opt := range opts {
 		opt(&s)
 	}
-	if err := s.identify(); err != nil {
+	if err := s.identify(rand.Reader); err != nil {
 		return Planned{}, fmt.Errorf("flow: plan a start of %q: %w", def.Name, err)
 	}
 	return Planned{Flow: def.Name, Version: def.Version(), ID: s.id, Headers: s.headers}, nil

@@ -1,9 +1,12 @@
 package flow
 
 import (
+	"bufio"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -81,7 +84,7 @@ func (e *Engine) start(ctx context.Context, def *plan.Def, in any, opts []StartO
 	for _, opt := range opts {
 		opt(&b.starting)
 	}
-	if err := b.identify(); err != nil {
+	if err := b.identify(b.random); err != nil {
 		return nil, fmt.Errorf("flow: start a saga of %q: %w", def.Name, err)
 	}
 	h, err := e.startAs(ctx, def, in, b)
@@ -91,9 +94,9 @@ func (e *Engine) start(ctx context.Context, def *plan.Def, in any, opts []StartO
 	return h, nil
 }
 
-func (s *starting) identify() error {
+func (s *starting) identify(random io.Reader) error {
 	if !s.hasID {
-		id, err := uuid.NewV7()
+		id, err := uuid.NewV7FromReader(random)
 		s.id = id.String()
 		return err
 	}
@@ -107,11 +110,12 @@ func (s *starting) identify() error {
 type startBuffer struct {
 	starting
 	input, record []byte
-	claims        []string // for who sends the start later
-	digest        [32]byte // of the input, for who sends the start later
+	claims        []string      // for who sends the start later
+	digest        [32]byte      // of the input, for who sends the start later
+	random        *bufio.Reader // the system is asked once for several IDs
 }
 
-var startBuffers = sync.Pool{New: func() any { return new(startBuffer) }}
+var startBuffers = sync.Pool{New: func() any { return &startBuffer{random: bufio.NewReaderSize(rand.Reader, 256)} }}
 
 func (b *startBuffer) release() {
 	b.starting = starting{}

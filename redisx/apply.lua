@@ -41,10 +41,22 @@ local function set(i, new)
   dirty[i] = true
 end
 
--- result gives what is kept of a finished saga, or false.
+-- result gives what is kept of a finished saga, or false: of its last line what END says and the lane, then origin and outcome.
 local function result(i)
   if past[i] == nil then past[i] = other and call('GET', P .. 'r:' .. ID[i]) or false end
   return past[i]
+end
+
+local recorded = {} -- of sagas that this batch starts
+local function origin_of(i)
+  return origin(recorded[i] or call('HGET', P .. 's', ID[i]))
+end
+
+-- card gives line and origin of a saga that exists, or what is kept of them.
+local function card(i)
+  if line[i] then return line[i] .. origin_of(i) end
+  local _, _, _, after = parse('>I2c0c32I2c0', result(i), 31)
+  return sub(result(i), 1, after - 1)
 end
 
 local function note(lists, key, value)
@@ -91,6 +103,7 @@ local function start(i, w, head, record, limited)
   set(i, pack(FIXED, state, mail > 0 and BOX or 0, 1, now, 0, 0, 0, mail, owner, NOBODY) .. head)
   starts[#starts + 1] = id
   starts[#starts + 1] = record
+  recorded[i] = record
   if state == READY then
     push(line[i], id)
     if queued then queued = queued + 1 end
@@ -214,10 +227,24 @@ local function millis(keep)
   return s
 end
 
+-- append adds to a journal: to its first chunk as long as that is short, and otherwise as a new one. It gives how many there are.
+local young = {} -- first chunks that this batch has written
+local function append(i, chunks, more)
+  local id, n = ID[i], chunks + 1
+  if chunks == 1 and #more < ROOM and (young[i] or call('HSTRLEN', P .. 'j', id) <= ROOM - #more) then
+    local whole = (young[i] or call('HGET', P .. 'j', id) or '') .. more
+    if #whole <= ROOM then n, more = 1, whole end
+  end
+  if n == 1 then young[i] = more end
+  journal[#journal + 1] = id .. suffix(n)
+  journal[#journal + 1] = more
+  return math.max(n, chunks)
+end
+
 -- finish keeps of a saga what readers and repeats need. m is its last line.
 local function finish(i, m, flags, chunks, outcome, keep)
   local id = ID[i]
-  past[i] = bare(m) .. outcome
+  past[i] = sub(m, 1, 14) .. sub(m, 47, 62) .. sub(m, LANE) .. origin_of(i) .. outcome
   call('SET', P .. 'r:' .. id, past[i], 'PX', millis(keep))
   stopped[#stopped + 1] = id
   journal_fields(dropped, id, chunks, flags)
@@ -227,6 +254,7 @@ local function finish(i, m, flags, chunks, outcome, keep)
   local till = math.ceil((now + keep) / grain) * grain
   kept[till] = (kept[till] or 0) + 1
   set(i, false)
+  recorded[i], young[i] = nil, nil
   if has(flags, CLAIMS) then
     local c = call('HGET', P .. 'lc', id)
     call('HDEL', P .. 'lc', id)
@@ -266,9 +294,12 @@ end
 
 -- again answers the repeat of a transition, or says that it is stale.
 local function again(o, i, w, rev)
-  local m = line[i] or result(i)
-  if not m then return say(o, 'S') end
-  local _, flags, at, _, _, _, _, unread, _, last = parse(FIXED, m)
+  local flags, at, unread, last, _
+  if line[i] then
+    _, flags, at, _, _, _, _, unread, _, last = parse(FIXED, line[i])
+  elseif result(i) then
+    _, flags, at, _, last = parse(END, result(i))
+  end
   if last ~= W[w] or at ~= rev + 1 then return say(o, 'S') end
   local owned = has(flags, KEPT)
   say(o, 'A', { owned and 1 or 0, owned and line[i] and unread > 0 and mailbox(ID[i]) or {} })
@@ -330,18 +361,10 @@ local function commit(o, i, w, p)
   if not m then return again(o, i, w, rev) end
   local state, flags, at, since, wake, takeovers, chunks, unread, owner, last = parse(FIXED, m)
   if state ~= OWNED or owner ~= W[w] or at ~= rev then return again(o, i, w, rev) end
-  local tail = ''
   if mask % 2 >= 1 then
     local chunk
     chunk, p = parse('>I4c0', ops, p)
-    if next == 4 then -- nobody reads it any more
-    elseif chunks == 0 and #m + #chunk <= ROOM then
-      tail = chunk
-    else
-      chunks = chunks + 1
-      journal[#journal + 1] = id .. suffix(chunks)
-      journal[#journal + 1] = chunk
-    end
+    if next ~= 4 then chunks = append(i, chunks, chunk) end -- otherwise nobody reads it any more
   end
   local outcome, until_, delay, keep, build = '', 0, 0, 0, nil
   if mask % 4 >= 2 then outcome, p = parse('>I4c0', ops, p) end
@@ -386,7 +409,7 @@ local function commit(o, i, w, p)
   elseif build then
     head = reject(head, build)
   end
-  m = pack(FIXED, state, flags, rev, since, wake, takeovers, chunks, unread, owner, last) .. head .. tail
+  m = pack(FIXED, state, flags, rev, since, wake, takeovers, chunks, unread, owner, last) .. head
   if state == FINISHED then
     finish(i, m, flags, chunks, outcome, keep)
   else
@@ -408,7 +431,7 @@ end
 -- for it already, until a time. Or it only asks for that time.
 local function claimed(o, i, w, p)
   local mode, late, c, head, record = parse('>BI6I4c0I2c0I4c0', ops, p)
-  if line[i] or result(i) then return say(o, 'E', bare(line[i] or result(i))) end
+  if line[i] or result(i) then return say(o, 'E', card(i)) end
   if mode == 3 then return say(o, 'T', pack('>I6', now + LATE)) end
   if mode == 2 and now > late then return say(o, 'L') end
   local held = mode == 1 and locked(c)
@@ -453,7 +476,7 @@ while p <= #ops do
   if kind == 1 then
     local head, record = parse('>I2c0I4c0', ops, body)
     local code = start(i, w, head, record, true)
-    if code == 'E' then say(o, code, bare(line[i] or result(i)))
+    if code == 'E' then say(o, code, card(i))
     elseif code == 'M' then say(o, code, mailbox(ID[i]))
     elseif code then say(o, code) end
   elseif kind == 2 then

@@ -21,7 +21,7 @@ var (
 )
 
 // layout names how keys are laid out; a broker uses only a namespace with its own.
-const layout = "2"
+const layout = "3"
 
 // readiness remembers that the server was looked at.
 type readiness struct {

@@ -219,7 +219,7 @@ func (x *claiming) start(ctx context.Context, mode byte, late []byte) (broker.St
 	token := ""
 	if x.by != nil {
 		token, _ = x.by.name()
-		x.by.w.begin(x.p, x.s.ID, string(appendHead(nil, x.s, x.b.node)))
+		x.by.w.begin(x.p, x.s.ID, string(appendOrigin(appendHead(nil, x.s, x.b.node), x.s)))
 	} else {
 		x.b.watches.expect(x.s.ID)
 	}

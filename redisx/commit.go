@@ -34,28 +34,30 @@ func (w *worker) commit(ctx context.Context, t broker.Transition) (broker.Ack, e
 	if !taken {
 		return broker.Ack{}, seat.dead(token, t)
 	}
-	if o, after := w.line(t.ID).transition(token, seat.p, t); o != nil {
-		cold, err := seat.p.write(ctx, o)
-		if !cold {
-			return seat.wrote(token, t, after, err)
+	if o := w.hot(&t, token, seat.p); o != nil {
+		err := seat.p.do(ctx, seat.p.hot, o)
+		if err != nil || o.code != saysCold {
+			return seat.wrote(token, &t, o, err)
 		}
+		o.release()
 	}
-	w.wrote(t.ID, t.Rev, hotLine{})
+	w.cool(t.ID, t.Rev)
 	return seat.commitCold(ctx, token, t)
 }
 
-// wrote does what follows from a transition in a hot batch. after is the line that it left.
-func (s *seat) wrote(token string, t broker.Transition, after hotLine, err error) (broker.Ack, error) {
+// wrote does what follows from a transition that went as o with a hot batch. If there is no error, nobody may know o any more.
+func (s *seat) wrote(token string, t *broker.Transition, o *op, err error) (broker.Ack, error) {
 	switch {
 	case errors.Is(err, broker.ErrFenced):
-		return broker.Ack{}, s.dead(token, t)
+		return broker.Ack{}, s.dead(token, *t)
 	case err != nil:
 		return broker.Ack{}, err
-	case t.Next == broker.Keep:
-		s.w.wrote(t.ID, t.Rev, after)
+	}
+	head := s.w.holdings.wrote(t, o)
+	if t.Next == broker.Keep {
 		return broker.Ack{Rev: t.Rev + 1, Owned: true}, nil
 	}
-	s.w.followUp(t)
+	s.w.followUp(t, head)
 	return broker.Ack{Rev: t.Rev + 1}, nil
 }
 
@@ -90,7 +92,7 @@ func (s *seat) commitCold(ctx context.Context, token string, t broker.Transition
 	}
 	s.p.forward(t.Send, begun)
 	if !ack.Owned {
-		w.followUp(t)
+		w.followUp(&t, w.drop(t.ID, t.Rev))
 	}
 	return ack, nil
 }
@@ -109,13 +111,12 @@ func (w *worker) readAck(t broker.Transition, details []any, ack *broker.Ack) er
 	return nil
 }
 
-// followUp does what is to be done after a transition after which the worker has the saga no longer.
-func (w *worker) followUp(t broker.Transition) {
-	head := w.drop(t.ID, t.Rev)
+// followUp does what is to be done after a transition after which the worker has the saga no longer, of which it knew the head.
+func (w *worker) followUp(t *broker.Transition, head string) {
 	switch t.Next {
 	case broker.Finish:
 		w.b.watches.settle(t.ID, func() (broker.Snapshot, bool) {
-			l, _, err := parseLine(string(make([]byte, fixedLength)) + head)
+			l, _, err := parseCard(string(make([]byte, fixedLength)) + head)
 			if err != nil {
 				return broker.Snapshot{}, false
 			}

@@ -2,9 +2,10 @@
 --
 -- A saga's line in hash m is a fixed part, which changes, and a head, which does not, except for rejections in its lane:
 --   fixed  state, flags, revision, since, wake, takeovers, chunks of journal, unread events, owner, last committer
---   head   digest, node that started it, lane, parent
--- What the first transitions appended to the journal follows, as long as that is short; what others appended is in hash j, and the record
--- in hash s. Lines are kept short because Lua, as Redis has it, hashes each byte of every string that it makes.
+--   head   node that started it, lane
+-- The record is in hash s, after the origin: digest and parent. The journal is in hash j: its first chunk grows as long as it is short. A line says
+-- nothing that is one saga's alone, and is short, because Lua, as Redis has it, hashes each byte of every string that it makes, and makes none that
+-- it has.
 --
 -- While the partition's slot moves from one node of a cluster to another, some keys are here and others are there, and a script that met
 -- one of those would end halfway. So each begins by asking for two keys that nobody has: then, and only then, that is an error.
@@ -13,12 +14,13 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local FIXED, HEAD = '>BBI6I6I6I2I4I4c16c16', 63
-local NODE, LANE = HEAD + 32, HEAD + 42
+local END = '>BBI6I6c16' -- what is kept of the fixed part when a saga has finished: state, flags, revision, since, last committer
+local NODE, LANE = HEAD, HEAD + 10
 local NOBODY = string.rep(' ', 16)
 local READY, OWNED, PARKED, HELD, BURIED, FINISHED = 1, 2, 3, 4, 5, 6
 local KEPT, BOX, OUTCOME, MEMO = 1, 2, 4, 8 -- flags: the last transition left it with its owner; it has a mailbox; an outcome; a memo
 local SEEN = 60000 -- for how many ms a message from another partition is known to have come
-local ROOM = 1536 -- the bytes that a line may have with its journal
+local ROOM = 1024 -- the bytes that the first chunk of a journal may grow to
 
 local call, pack, parse, sub = redis.call, struct.pack, struct.unpack, string.sub
 local _
@@ -55,10 +57,11 @@ end
 
 local function lane_of(line) return (parse('>I2c0', line, LANE)) end
 
--- bare is a line without what follows its head.
-local function bare(line)
-  local _, _, after = parse('>I2c0I2c0', line, LANE)
-  return sub(line, 1, after - 1)
+-- origin is what a record begins with, or what stands for it if the server has lost the record.
+local function origin(record)
+  if not record then return string.rep('\0', 34) end
+  local _, _, after = parse('>c32I2c0', record)
+  return sub(record, 1, after - 1)
 end
 
 -- The namespace's channels: one bell for ready sagas, and one for each node.
@@ -91,8 +94,8 @@ local function ring()
   end
 end
 
--- suffix names a chunk of a journal. It is remembered because Lua formats numbers slowly.
-local suffixes = {}
+-- suffix names a chunk of a journal; the first has the saga's name alone. It is remembered because Lua formats numbers slowly.
+local suffixes = { '' }
 local function suffix(n)
   local s = suffixes[n]
   if not s then
@@ -120,8 +123,7 @@ local function mailbox(id)
   return mail
 end
 
--- stored gives what is stored of a saga: id, line, record, mail, then the memo, if the flags say that there is one, and the journal that is
--- not in the line.
+-- stored gives what is stored of a saga: id, line, record, mail, then the memo, if the flags say that there is one, and the journal.
 local function stored(id, line, record)
   local _, flags, _, _, _, _, chunks, unread = parse(FIXED, line)
   if chunks == 0 and unread == 0 and not has(flags, MEMO) then return { id, line, record } end

@@ -28,7 +28,9 @@ func TestAllThatIsKeptOfAFinishedSagaEnds(t *testing.T) {
 	require.NoError(t, b.Deliver(t.Context(), "with mail", broker.Event{ID: "e"}))
 	require.NoError(t, b.Deliver(t.Context(), "to come", broker.Event{ID: "e"}))
 	for _, id := range []string{"small", "with mail"} {
-		_, err := w.Commit(t.Context(), broker.Transition{ID: id, Rev: 1, Next: broker.Finish, Keep: time.Hour, Outcome: []byte("o")})
+		_, err := w.Commit(t.Context(), broker.Transition{ID: id, Rev: 1, Next: broker.Keep, Append: []broker.Entry{{Path: "p"}}})
+		require.NoError(t, err)
+		_, err = w.Commit(t.Context(), broker.Transition{ID: id, Rev: 2, Next: broker.Finish, Keep: time.Hour, Outcome: []byte("o")})
 		require.NoError(t, err)
 	}
 	var ends []string
@@ -44,7 +46,7 @@ func TestAllThatIsKeptOfAFinishedSagaEnds(t *testing.T) {
 	}, ends)
 }
 
-// throughEverything brings a saga through all states to its end, with a journal that does not fit into its line.
+// throughEverything brings a saga through all states to its end, with a journal of several chunks.
 func throughEverything(t *testing.T, b broker.Broker, w broker.Worker, id string) {
 	t.Helper()
 	for i, next := range []broker.Next{broker.Keep, broker.Park, broker.Hold, broker.Bury, broker.GiveBack, broker.Finish} {

@@ -44,10 +44,18 @@ func nowhere(f *testing.F) redis.UniversalClient {
 	return client
 }
 
-func sampleLine(client redis.UniversalClient, token string) string {
-	line, _ := New(client, Options{}).parts[0].startLine(fuzzSaga, token)
-	return line
+const fuzzNode = "0123456789"
+
+func sampleLine(token string) string {
+	return newHotStart(token, fuzzSaga, fuzzNode).startLine(1_700_000_000_000)
 }
+
+// sampleEnd is what is kept of a saga that has finished, without its outcome.
+func sampleEnd() string {
+	return string(appendEnd(nil, 7, 1_700_000_000_000, fuzzToken, newHotStart(fuzzToken, fuzzSaga, fuzzNode).head))
+}
+
+func sampleRecord() string { return string(append(appendOrigin(nil, fuzzSaga), fuzzSaga.Record...)) }
 
 // body writes an event as it lies in a mailbox.
 func body(ev broker.Event, seq uint32) string {
@@ -55,30 +63,50 @@ func body(ev broker.Event, seq uint32) string {
 }
 
 func FuzzParseLine(f *testing.F) {
-	line := sampleLine(nowhere(f), fuzzToken)
+	line := sampleLine(fuzzToken)
 	f.Add(line)
 	f.Add(line[:len(line)-1])
-	f.Add(line[:headEnd(line)] + "outcome")
+	f.Add(line + string(appendOrigin(nil, fuzzSaga)) + "rest")
 	f.Add(line[:fixedLength])
 	f.Fuzz(func(t *testing.T, s string) {
 		l, rest, err := parseLine(s)
 		if err != nil {
 			require.ErrorIs(t, err, errLine)
-			_, err = parseResult("a", s)
-			require.ErrorIs(t, err, errLine)
 			return
 		}
 		require.Equal(t, s, s[:fixedLength]+l.head+rest)
-		require.Equal(t, len(s)-len(rest), headEnd(s))
-		again, _, err := parseLine(s[:headEnd(s)])
+		again, _, err := parseLine(s[:len(s)-len(rest)])
 		require.NoError(t, err)
 		require.Equal(t, l, again)
-		shot, err := parseResult("a", s)
-		require.NoError(t, err)
-		require.Equal(t, rest, string(shot.Outcome))
-		if hot := newHotLine(s); hot.size > 0 {
-			require.Equal(t, s, hot.front.String()+s[frontLength:fixedLength]+hot.head+rest)
+		if hot := newHotLine([]any{"a", s}); hot.line != "" {
+			after, rest, err := parseLine(keptLine(s))
+			require.NoError(t, err)
+			require.Equal(t, l.rev+1, after.rev)
+			require.Equal(t, l.owner, after.owner)
+			require.Equal(t, l.head+rest, after.head+rest)
+			require.Equal(t, hotLine{line: keptLine(s)}, newHotLine([]any{"a", keptLine(s)}))
 		}
+	})
+}
+
+func FuzzParseResult(f *testing.F) {
+	end := sampleEnd()
+	f.Add(end + "outcome")
+	f.Add(end[:len(end)-1])
+	f.Add(end[:endLength])
+	f.Add(sampleLine(fuzzToken) + string(appendOrigin(nil, fuzzSaga)))
+	f.Fuzz(func(t *testing.T, s string) {
+		l, rest, err := parseCard(s)
+		shot, failed := parseResult("a", s)
+		require.Equal(t, err, failed)
+		if err != nil {
+			require.ErrorIs(t, err, errLine)
+			return
+		}
+		require.Equal(t, rest, string(shot.Outcome))
+		again, _, err := parseCard(s[:len(s)-len(rest)])
+		require.NoError(t, err)
+		require.Equal(t, l, again)
 	})
 }
 
@@ -151,17 +179,18 @@ func FuzzParseEntries(f *testing.F) {
 // FuzzAnswers reads what the scripts answer from values of any kind.
 func FuzzAnswers(f *testing.F) {
 	client := nowhere(f)
-	line := sampleLine(client, fuzzToken)
+	line := sampleLine(fuzzToken)
 	cold := strings.Replace(line, line[1:2], "\x00", 1)
 	chunk := string(appendEntries(nil, []broker.Entry{{Path: "reserve", Data: []byte("out")}}))
 	said, err := msgpack.Marshal(profile{Name: "w", Build: "b", Flows: []string{"order@3"}})
 	require.NoError(f, err)
 	for _, answer := range []any{
 		nil, int64(1), "text", []any{},
-		[]any{"a", line, "record"},
-		[]any{"a", cold, "record", []any{"e1", body(fuzzEvent, 2), "e0", body(fuzzEvent, 1)}, chunk, chunk},
-		[]any{"outcome", []any{"a", line, "record"}},
-		[]any{line[:headEnd(line)] + "outcome"},
+		[]any{"a", line, ""},
+		[]any{"a", line, sampleRecord()},
+		[]any{"a", cold, sampleRecord(), []any{"e1", body(fuzzEvent, 2), "e0", body(fuzzEvent, 1)}, chunk, chunk},
+		[]any{"outcome", []any{"a", line, sampleRecord()}},
+		[]any{sampleEnd() + "outcome"},
 		[]any{int64(1), []any{"e1", body(fuzzEvent, 2)}},
 		[]any{"a", "2", []any{"e1", body(fuzzEvent, 2)}},
 		[]any{fuzzToken, string(said)},
@@ -196,7 +225,7 @@ func FuzzAnswers(f *testing.F) {
 func refusals(t *testing.T, p *partition, v []any) {
 	batch := hotBatch{p: p}
 	for range 3 {
-		batch.order = append(batch.order, newHotStart(fuzzToken, "a", "", "", nil))
+		batch.order = append(batch.order, newHotStart(fuzzToken, fuzzSaga, fuzzNode))
 	}
 	all := slices.Clone(batch.order)
 	batch.refuse(v)
@@ -250,9 +279,12 @@ func cutAnswer(b []byte, depth int) (v any, rest []byte) {
 
 func FuzzNews(f *testing.F) {
 	client := nowhere(f)
-	result := sampleLine(client, "") + "outcome"
+	result := sampleEnd() + "outcome"
 	news := string(appendResult([]byte{'H', 0, 1, 'a'}, "a", []byte(result)))
+	other, finished := &op{hotOp: hotOp{id: "b"}}, &op{hotOp: hotOp{id: "a", value: blob(result)}}
+	all := string(appendNews(nil, []*op{other, finished})) + "ba" + result
 	for _, message := range []string{
+		all, all[:len(all)-1], "F", "F\x00", "F\x00\x01", "F\x00\x01\xff\xff\xff\xff\xff\xffa",
 		news, news + news, news[:len(news)-1], "R\x00\x01a\xff\xff\xff\xff", "H", "M" + fuzzToken, "Mnobody", "",
 	} {
 		f.Add(message)
@@ -308,27 +340,30 @@ func FuzzSagaComesBack(f *testing.F) {
 		if strings.Contains(flow, "\x00") || checkStart(s) != nil || checkTransition(keep) != nil {
 			return
 		}
-		stored, lane := p.startLine(s, fuzzToken)
-		if stored == "" {
-			return
-		}
-		require.Equal(t, string(appendServed(nil, s.Served)), lane)
-		l := stands(t, s, stored, broker.Owned, 1)
+		o := newHotStart(fuzzToken, s, fuzzNode)
+		require.Equal(t, string(appendServed(nil, s.Served)), o.lane)
+		line, stored := o.startLine(7), string(o.value)
+		l := stands(t, s, broker.Owned, 1, line, stored, "")
 		require.Equal(t, fuzzToken, l.owner)
 
-		hot := newHotLine(stored)
-		o, after := hot.transition(fuzzToken, p, keep)
-		if o == nil {
+		h := &holding{head: o.head, line: line}
+		if o = hotOpOf(h, keep, p); o == nil {
 			return
 		}
-		require.Equal(t, stored[:frontLength], o.before.String())
-		kept := o.before.kept().String() + stored[frontLength:] + string(o.value)
-		stands(t, s, kept, broker.Owned, 2, keep.Append...)
-		require.Equal(t, newHotLine(kept), after)
-		again, _ := after.transition(fuzzToken, p, keep)
-		require.Nil(t, again, "a repeat needs to be compared with what is stored")
+		require.Equal(t, line, o.line)
+		line = keptLine(line)
+		stands(t, s, broker.Owned, 2, line, stored, string(o.value), keep.Append...)
+		known := newHotLine([]any{id, line, stored, []any{}, string(o.value)})
+		require.Equal(t, hotLine{line, string(o.value)}, known)
+		h.known(known)
+		require.Nil(t, hotOpOf(h, keep, p), "a repeat needs to be compared with what is stored")
+		more := hotOpOf(h, broker.Transition{ID: id, Rev: 2, Next: broker.Keep, Append: keep.Append}, p)
+		require.Equal(t, more != nil, 2*len(o.value) <= room)
+		if more != nil {
+			stands(t, s, broker.Owned, 3, keptLine(line), stored, string(more.value), append(keep.Append, keep.Append...)...)
+		}
 
-		o, _ = after.transition(fuzzToken, p, broker.Transition{ID: id, Rev: 2, Next: broker.Finish, Outcome: outcome})
+		o = hotOpOf(h, broker.Transition{ID: id, Rev: 2, Next: broker.Finish, Outcome: outcome}, p)
 		require.NotNil(t, o)
 		shot, err := parseResult(id, string(o.value))
 		require.NoError(t, err)
@@ -340,10 +375,20 @@ func FuzzSagaComesBack(f *testing.F) {
 	})
 }
 
-// stands reads what is stored of s, and gives its line.
-func stands(t *testing.T, s broker.Start, stored string, state broker.State, rev uint64, journal ...broker.Entry) line {
+// hotOpOf is the op of a transition, if it goes with a hot batch.
+func hotOpOf(h *holding, t broker.Transition, p *partition) *op {
+	if !h.fits(&t, fuzzToken) {
+		return nil
+	}
+	o := newHotOp()
+	h.transition(o, &t, fuzzToken, p)
+	return o
+}
+
+// stands reads what is stored of s, line and record, and its journal, and gives its line.
+func stands(t *testing.T, s broker.Start, state broker.State, rev uint64, stored, record, chunk string, journal ...broker.Entry) line {
 	t.Helper()
-	l, r, mail, err := parseStored(s.ID, stored, []any{string(s.Record)})
+	l, r, mail, err := parseStored(s.ID, stored, []any{record, []any{}, chunk})
 	require.NoError(t, err)
 	require.Empty(t, mail)
 	require.Equal(t, state, l.state)

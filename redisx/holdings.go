@@ -12,20 +12,25 @@ type holdings struct {
 	mu    sync.Mutex
 	sagas map[string]*holding
 	spare []*holding // memory for the next
+	ops   []*op      // memory for the next transitions
 	held  []int      // how many, by partition
 }
 
 // holding is one of them.
 type holding struct {
-	p      *partition
-	head   string
-	line   hotLine
-	starts int       // starts under way
-	handed bool      // the engine knows that it owns the saga
-	rev    uint64    // at which it was handed out
-	told   uint64    // the last event that the engine knows
-	since  time.Time // when it was handed out
+	p       *partition
+	head    string    // of its line, with its origin
+	line    string    // nothing: it goes through apply.lua
+	journal []byte    // as far as the line is known
+	starts  int       // starts under way
+	handed  bool      // the engine knows that it owns the saga
+	rev     uint64    // at which it was handed out
+	told    uint64    // the last event that the engine knows
+	since   time.Time // when it was handed out
 }
+
+// maxSpare is how many sagas and transitions leave memory for the next ones.
+const maxSpare = 1024
 
 func (x *holdings) open(partitions int) {
 	x.sagas, x.held = make(map[string]*holding), make([]int, partitions)
@@ -52,7 +57,8 @@ func (x *holdings) remove(id string) {
 	if h := x.sagas[id]; h != nil {
 		x.held[h.p.number]--
 		delete(x.sagas, id)
-		if *h = (holding{}); len(x.spare) < maxOps {
+		*h = holding{journal: h.journal[:0]}
+		if len(x.spare) < maxSpare {
 			x.spare = append(x.spare, h)
 		}
 	}
@@ -85,19 +91,21 @@ func (x *holdings) hand(id string, line hotLine, mail []numbered) bool {
 		return false
 	}
 	h.starts--
-	h.handed, h.line, h.rev, h.told, h.since = true, line, 1, last(mail), time.Now() // a list that was asked for before says nothing of it
+	h.known(line)
+	h.handed, h.rev, h.told, h.since = true, 1, last(mail), time.Now() // a list that was asked for before says nothing of it
 	return true
 }
 
 // adopt is hand for a saga that was received.
-func (x *holdings) adopt(p *partition, id, head string, rev uint64, line hotLine, mail []numbered) bool {
+func (x *holdings) adopt(p *partition, l line, r *broker.Record, line hotLine, mail []numbered) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	h := x.get(p, id)
+	h := x.get(p, r.ID)
 	if h.handed {
 		return false
 	}
-	h.head, h.rev, h.line, h.handed, h.told, h.since = head, rev, line, true, last(mail), time.Now()
+	h.known(line)
+	h.head, h.rev, h.handed, h.told, h.since = l.head+l.from, r.Rev, true, last(mail), time.Now()
 	return true
 }
 
@@ -117,16 +125,6 @@ func (x *holdings) end(id string) (known bool) {
 	return known
 }
 
-// line gives what is known of the line of a saga.
-func (x *holdings) line(id string) hotLine {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if h := x.sagas[id]; h != nil {
-		return h.line
-	}
-	return hotLine{}
-}
-
 // at gives the saga that a transition from rev is about. It is not one that was handed out since: the answer to a transition may come when the
 // saga has left the worker and come back. x is locked.
 func (x *holdings) at(id string, rev uint64) *holding {
@@ -137,12 +135,49 @@ func (x *holdings) at(id string, rev uint64) *holding {
 	return h
 }
 
-// wrote notes the line of a saga after a transition from rev, if it is known.
-func (x *holdings) wrote(id string, rev uint64, line hotLine) {
+// hot gives the op for t, or nil if t has to go through apply.lua.
+func (x *holdings) hot(t *broker.Transition, token string, p *partition) *op {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	h := x.sagas[t.ID]
+	if h == nil || !h.fits(t, token) {
+		return nil
+	}
+	var o *op
+	if n := len(x.ops); n > 0 {
+		o, x.ops = x.ops[n-1], x.ops[:n-1]
+	} else {
+		o = newHotOp()
+	}
+	h.transition(o, t, token, p)
+	return o
+}
+
+// wrote notes what t, which went as o with a hot batch, left of a saga, and gives its head. Nobody may know o any more.
+func (x *holdings) wrote(t *broker.Transition, o *op) (head string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if h := x.sagas[t.ID]; h != nil {
+		head = h.head
+	}
+	if h := x.at(t.ID, t.Rev); h != nil && t.Next == broker.Keep {
+		h.line = o.after
+		h.journal, o.buf = o.buf, h.journal
+	} else if h != nil {
+		x.remove(t.ID)
+	}
+	if o.clear(); len(x.ops) < maxSpare {
+		x.ops = append(x.ops, o)
+	}
+	return head
+}
+
+// cool notes that nothing is known of the line of a saga after a transition from rev.
+func (x *holdings) cool(id string, rev uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if h := x.at(id, rev); h != nil {
-		h.line = line
+		h.line = ""
 	}
 }
 

@@ -9,6 +9,10 @@ import (
 	"github.com/skald-go/skald/broker"
 )
 
+func recordAt(id string, rev uint64) *broker.Record {
+	return &broker.Record{Start: broker.Start{ID: id}, Rev: rev}
+}
+
 // A list of what a worker owns, asked for while a start was under way, does not say that the worker lost the saga.
 func TestAListIsNotAboutWhatWasHandedOutLater(t *testing.T) {
 	var x holdings
@@ -27,14 +31,17 @@ func TestAnAnswerIsNotAboutWhatWasHandedOutLater(t *testing.T) {
 	var x holdings
 	x.open(1)
 	p := &partition{}
-	assert.True(t, x.adopt(p, "a", "head", 2, hotLine{size: 2}, nil))
+	assert.True(t, x.adopt(p, line{head: "head"}, recordAt("a", 2), hotLine{line: "2"}, nil))
 	assert.Equal(t, []string{"a"}, x.lose(p, time.Now().Add(time.Second), nil), "what was parked is not owned")
-	assert.True(t, x.adopt(p, "a", "head", 3, hotLine{size: 3}, nil))
-	x.wrote("a", 2, hotLine{})
+	assert.True(t, x.adopt(p, line{head: "head"}, recordAt("a", 3), hotLine{"3", "journal"}, nil))
+	older := &broker.Transition{ID: "a", Rev: 2}
+	assert.Equal(t, "head", x.wrote(older, &op{buf: []byte("older"), hotOp: hotOp{after: "3"}}))
+	x.cool("a", 2)
 	x.told("a", 2, []numbered{{seq: 7}})
 	assert.Equal(t, "head", x.drop("a", 2))
 	assert.Equal(t, 1, x.count(p), "it would be handed out again")
-	assert.Equal(t, hotLine{size: 3}, x.line("a"))
+	h := x.sagas["a"]
+	assert.Equal(t, hotLine{"3", "journal"}, hotLine{h.line, string(h.journal)})
 	news, ok := x.fresh("a", []numbered{{seq: 7}})
 	assert.True(t, ok)
 	assert.Len(t, news, 1)
@@ -54,7 +61,7 @@ func TestAStartThatOutlastsItsSeat(t *testing.T) {
 	started, err := s.started("old", "a", hotLine{}, nil)
 	assert.NoError(t, err)
 	assert.False(t, started.Owned)
-	assert.True(t, w.adopt(p, "a", "", 1, hotLine{}, nil), "it can be handed out")
+	assert.True(t, w.adopt(p, line{}, recordAt("a", 1), hotLine{}, nil), "it can be handed out")
 }
 
 // What a look brings after its seat was lost belongs to others; what was brought before, and not handed out, too.
@@ -66,11 +73,11 @@ func TestALookThatOutlastsItsSeat(t *testing.T) {
 	s := &seat{w: w, p: p, token: "a", taken: true, expiry: time.NewTimer(time.Hour)}
 	w.seats = []*seat{s, {w: w, p: &partition{number: 1}, token: "b", taken: true}}
 	bring := func(id string) found {
-		w.adopt(p, id, "", 1, hotLine{}, nil)
+		w.adopt(p, line{}, recordAt(id, 1), hotLine{}, nil)
 		return found{sagas: []broker.Delivery{{ID: id, Saga: &broker.Record{Rev: 1}}}}
 	}
 	assert.True(t, s.deliver("a", look{}, bring("unheard"), nil))
-	w.adopt(p, "heard", "", 1, hotLine{}, nil)
+	w.adopt(p, line{}, recordAt("heard", 1), hotLine{}, nil)
 	s.lose("a")
 	assert.False(t, s.deliver("a", look{}, bring("late"), nil))
 	got, _, _, err := w.inbox.take(10)

@@ -2,6 +2,7 @@ package redisx
 
 import (
 	"cmp"
+	"encoding/binary"
 	"iter"
 	"slices"
 	"strings"
@@ -14,8 +15,8 @@ import (
 // those that finish, of sagas without mail that are small. Of a saga that it owns a worker knows how its line begins; the server compares that,
 // and the owner. Whatever is otherwise goes through apply.lua.
 
-// room is how many bytes a line may have with its journal, to be written whole with each transition.
-const room = 1536
+// room is how many bytes a journal may have that is written whole with each transition, as in common.lua.
+const room = 1024
 
 // Flags of a line, as in common.lua.
 const (
@@ -27,17 +28,17 @@ const (
 // saysCold is said by hot scripts of ops that have to go through apply.lua.
 const saysCold = 'C'
 
-// hotOp is an op of a hot batch. What it stores is in the op's memory, or is the caller's text.
+// hotOp is an op of a hot batch. What it stores is in the op's memory.
 type hotOp struct {
-	kind   byte // kindStart, kindKeep or kindFinish
-	id     string
-	before front         // how the line begins, if it has not changed
-	line   string        // of a start
-	record blob          // of a start
-	lane   string        // of a start that is queued
-	value  blob          // what a keep appends, the result of a finish
-	keep   time.Duration // of a finish
-	node   string        // which is told of a finish, or nothing
+	kind  byte // kindStart, kindKeep or kindFinish
+	id    string
+	line  string        // as it is stored, if it has not changed; nothing for a start
+	after string        // the line after it, once it is sent
+	head  string        // of a start, with its origin
+	lane  string        // of a start
+	value blob          // what is stored: record, journal or result
+	keep  time.Duration // of a finish
+	node  string        // which is told of a finish, or nothing
 }
 
 const (
@@ -51,98 +52,87 @@ type blob []byte
 // MarshalBinary implements encoding.BinaryMarshaler, for the client.
 func (b *blob) MarshalBinary() ([]byte, error) { return *b, nil }
 
-// size is how many bytes h adds to a batch.
-func (h *hotOp) size() int { return len(h.line) + len(h.record) + len(h.value) }
+func newHotOp() *op { return ops.Get().(*op) }
 
-// newHotStart makes the op of a start. It keeps a copy of the record.
-func newHotStart(token, id, line, lane string, record []byte) *op {
-	o := ops.Get().(*op)
-	o.buf = append(o.buf[:0], record...)
-	o.token, o.hotOp = token, hotOp{kind: kindStart, id: id, line: line, record: o.buf, lane: lane}
+// newHotStart makes the op of a start, owned by a seat or queued. It keeps a copy of the record.
+func newHotStart(token string, s broker.Start, node string) *op {
+	o := newHotOp()
+	var buf [256]byte // most are shorter
+	b := appendHead(buf[:0], s, node)
+	lane := len(b)
+	head := string(appendOrigin(b, s))
+	o.buf = append(append(o.buf[:0], head[lane:]...), s.Record...)
+	o.token, o.hotOp = token, hotOp{kind: kindStart, id: s.ID, head: head, lane: head[nodeLength+2 : lane], value: o.buf}
 	return o
 }
 
-// startLine is the line of a saga that starts, owned by a seat or queued, or nothing if it is too long for one.
-func (p *partition) startLine(s broker.Start, token string) (line string, lane string) {
-	size := fixedLength + laneAt + 4 + len(s.Flow) + 20 + len(s.Parent)
-	if size > room {
-		return "", ""
-	}
+// startLine is the line of a saga that starts.
+func (o *op) startLine(since uint64) string {
 	state := broker.Ready
-	if token != "" {
+	if o.token != "" {
 		state = broker.Owned
 	}
-	var buf [256]byte // most are shorter
-	b := appendFixed(buf[:0], fixed{state: state, rev: 1, since: p.now(), owner: token})
-	b = appendHead(b, s, p.b.node)
-	line = string(b)
-	return line, line[fixedLength+laneAt+2 : len(line)-2-len(s.Parent)]
+	var buf [256]byte
+	b := appendFixed(buf[:0], fixed{state: state, rev: 1, since: since, owner: o.token})
+	return string(append(b, o.head[:nodeLength+2+len(o.lane)]...))
 }
 
-// front is how the line of a saga begins that a worker owns: flags, and revision.
-type front struct {
-	flags byte
-	rev   uint64
+// keptLine is a line after a transition that keeps: it has no mail, and all of its journal is in one chunk.
+func keptLine(line string) string {
+	b := []byte(line)
+	b[1] = flagKept
+	append48(b[:2], parse48(line[2:])+1)
+	clear(b[wakeAt:ownerAt])
+	b[chunksAt+3] = 1
+	copy(b[ownerAt+workerLength:fixedLength], line[ownerAt:])
+	return string(b)
 }
 
-const frontLength = 8
+// hotLine is what a worker knows of the line of a saga that it owns, and of its journal, if that may go through hot batches.
+type hotLine struct{ line, journal string }
 
-func (f front) String() string {
-	var b [frontLength]byte
-	return string(append48(append(b[:0], byte(broker.Owned), f.flags), f.rev))
-}
-
-// kept is the front after a transition that keeps.
-func (f front) kept() front { return front{flagKept, f.rev + 1} }
-
-func (f front) compare(other front) int {
-	return cmp.Or(cmp.Compare(f.flags, other.flags), cmp.Compare(f.rev, other.rev))
-}
-
-// hotLine is what a worker knows of the line of a saga that it owns, if that may go through hot batches.
-type hotLine struct {
-	front
-	head string
-	size int
-}
-
-// newHotLine gives what there is to know of a line; nothing, if the saga has to go through apply.lua: it has mail, a memo or an outcome, or a
-// part of its journal is not in the line.
-func newHotLine(line string) hotLine {
-	end := headEnd(line)
-	if end == 0 || broker.State(line[0]) != broker.Owned || line[1]&^flagKept != 0 || parseUint(line[chunksAt:ownerAt]) != 0 {
-		return hotLine{}
+// newHotLine reads what is stored of a saga. It gives nothing if the saga has to go through apply.lua: it has mail, a memo or an outcome, or more
+// than one chunk of journal.
+func newHotLine(stored []any) (l hotLine) {
+	line := text(stored[1])
+	if broker.State(line[0]) != broker.Owned || line[1]&^flagKept != 0 || parseUint(line[chunksAt:chunksAt+4]) > 1 {
+		return l
 	}
-	return hotLine{front{line[1], parse48(line[2:])}, line[fixedLength:end], len(line)}
+	if l.line = line; len(stored) > 4 {
+		l.journal = text(stored[4])
+	}
+	return l
 }
 
-// transition gives the op for t, and the line after it, or nil if t has to go through apply.lua.
-func (l hotLine) transition(token string, p *partition, t broker.Transition) (*op, hotLine) {
-	if l.size == 0 || len(t.Consume) > 0 || len(t.Send) > 0 || t.Memo != nil || l.rev != t.Rev {
-		return nil, l
+// known notes what is known of the line.
+func (h *holding) known(l hotLine) {
+	h.line, h.journal = l.line, append(h.journal[:0], l.journal...)
+}
+
+// fits tells whether t can go with a hot batch.
+func (h *holding) fits(t *broker.Transition, token string) bool {
+	if h.line == "" || len(t.Consume) > 0 || len(t.Send) > 0 || t.Memo != nil {
+		return false
 	}
-	switch t.Next {
-	case broker.Keep:
-		before := l.front
-		l.front, l.size = before.kept(), l.size+entriesSize(t.Append)
-		if l.size > room {
-			return nil, l
-		}
-		o := ops.Get().(*op)
-		o.buf = appendEntries(o.buf[:0], t.Append)
-		o.token, o.hotOp = token, hotOp{kind: kindKeep, id: t.ID, before: before, value: o.buf}
-		return o, l
-	case broker.Finish:
-		o := ops.Get().(*op)
-		o.buf = appendFixed(o.buf[:0], fixed{state: broker.Finished, rev: t.Rev + 1, since: p.now(), last: token})
-		o.buf = append(append(o.buf, l.head...), t.Outcome...)
-		o.token, o.hotOp = token, hotOp{kind: kindFinish, id: t.ID, before: l.front, value: o.buf, keep: t.Keep}
-		if node := l.head[nodeAt : nodeAt+nodeLength]; node != p.b.node && node != nobody {
-			o.node = node
-		}
-		return o, hotLine{}
+	if parse48(h.line[2:]) != t.Rev || h.line[ownerAt:ownerAt+workerLength] != token {
+		return false
 	}
-	return nil, l
+	return t.Next == broker.Finish || t.Next == broker.Keep && len(h.journal)+entriesSize(t.Append) <= room
+}
+
+// transition makes o the op for t, which fits.
+func (h *holding) transition(o *op, t *broker.Transition, token string, p *partition) {
+	o.token = token
+	if t.Next == broker.Keep {
+		o.buf = appendEntries(append(o.buf[:0], h.journal...), t.Append)
+		o.hotOp = hotOp{kind: kindKeep, id: t.ID, line: h.line, value: o.buf}
+		return
+	}
+	o.buf = append(appendEnd(o.buf[:0], t.Rev+1, 0, token, h.head), t.Outcome...)
+	o.hotOp = hotOp{kind: kindFinish, id: t.ID, line: h.line, value: o.buf, keep: t.Keep}
+	if node := h.head[:nodeLength]; node != p.b.node && node != nobody {
+		o.node = node
+	}
 }
 
 // hotBatch is what one run of commit.lua or enqueue.lua does: for one worker, or for none.
@@ -157,7 +147,8 @@ type hotBatch struct {
 // message is news for a node.
 type message struct {
 	channel string
-	text    blob
+	count   int  // of sagas that it tells of
+	text    blob // how it begins
 }
 
 // take takes ops of the seat of the first, one for each saga: the scripts compare with what was there before the batch.
@@ -165,7 +156,7 @@ func (t *hotBatch) take(queue []*op) int {
 	clear(t.ids)
 	n, size := 0, 0
 	for i, o := range queue {
-		if n == maxOps || n > 0 && size+o.size() > maxBytes {
+		if n == maxOps || n > 0 && size+len(o.value) > maxBytes {
 			break
 		}
 		if o.token != queue[0].token {
@@ -175,7 +166,7 @@ func (t *hotBatch) take(queue []*op) int {
 			continue
 		}
 		t.ids[o.id] = struct{}{}
-		size += o.size()
+		size += len(o.value)
 		if i != n { // keep the order of the others
 			copy(queue[n+1:i+1], queue[n:i])
 			queue[n] = o
@@ -236,47 +227,78 @@ func (t *hotBatch) run() (any, error) {
 }
 
 func (t *hotBatch) gatherQueued() {
-	slices.SortStableFunc(t.order, func(x, y *op) int { return strings.Compare(x.lane, y.lane) })
-	t.args = append(t.args, len(t.order), t.p.b.bell())
-	for _, o := range t.order {
-		t.args = append(t.args, &o.id, &o.line, &o.record)
+	slices.SortFunc(t.order, (*op).compare)
+	t.args = append(t.args, 0, t.p.b.bell())
+	since, lanes := t.p.now(), 0
+	for group := range groups(t.order, alike) {
+		lanes++
+		t.args = append(t.args, &group[0].lane, len(group), group[0].startLine(since))
 	}
-	for group := range groups(t.order, func(x, y *op) bool { return x.lane == y.lane }) {
-		t.args = append(t.args, &group[0].lane, len(group))
-	}
+	t.args[callLength] = lanes
+	t.pairs(t.order)
 }
 
-// gatherOwned orders the ops as commit.lua wants them: starts, keeps by how lines begin, and finishes by that and how long they are kept.
+// gatherOwned orders the ops as commit.lua wants them.
 func (t *hotBatch) gatherOwned(token string) {
 	slices.SortFunc(t.order, (*op).compare)
 	var count [3]int
 	for _, o := range t.order {
 		count[rank(o)]++
 	}
-	lines := count[0] + count[1]
-	t.tell(t.order[lines:])
-	t.args = append(t.args, token, count[0], 0, 0, len(t.told))
-	keeps, finishes := len(t.args)-3, len(t.args)-2
-	for _, o := range t.order[:count[0]] {
-		t.args = append(t.args, &o.id, &o.line, &o.record)
-	}
-	t.args[keeps] = t.gather(t.order[count[0]:lines], func(o *op) any { return o.before.kept().String() })
-	t.args[finishes] = t.gather(t.order[lines:], func(o *op) any { return max(1, ceilMillis(o.keep)) })
+	kept, finished := t.order[:count[0]+count[1]], t.order[count[0]+count[1]:]
+	t.tell(finished)
+	t.args = append(t.args, token, count[0], count[1], 0, 0, len(t.told))
+	t.groups()
 	for i := range t.told {
-		t.args = append(t.args, &t.told[i].channel, &t.told[i].text)
+		t.args = append(t.args, &t.told[i].channel, t.told[i].count)
 	}
+	t.pairs(kept)
+	for i := range t.told {
+		m := &t.told[i]
+		t.args = append(t.args, &m.text)
+		t.pairs(finished[:m.count])
+		finished = finished[m.count:]
+	}
+	t.pairs(finished)
 }
 
-// gather appends ops by groups that are alike but for what is theirs alone: how many, how their lines begin, and what is more to say.
-func (t *hotBatch) gather(order []*op, more func(*op) any) (count int) {
-	for group := range groups(order, alike) {
-		count++
-		t.args = append(t.args, len(group), group[0].before.String(), more(group[0]))
-		for _, o := range group {
-			t.args = append(t.args, &o.id, &o.value)
+// groups appends the groups that commit.lua wants, and says before them how many there are.
+func (t *hotBatch) groups() {
+	at := len(t.args) - 3
+	since, starts, all := t.p.now(), 0, 0
+	for group := range groups(t.order, alike) {
+		o, next := group[0], any(nil)
+		switch o.kind {
+		case kindStart:
+			next = leave(group, o.startLine(since))
+			starts++
+		case kindKeep:
+			next = leave(group, keptLine(o.line))
+		default:
+			next = max(1, ceilMillis(o.keep))
+			for _, o := range group {
+				append48(o.value[:sinceAt], since)
+			}
 		}
+		all++
+		t.args = append(t.args, len(group), &o.line, next)
 	}
-	return count
+	t.args[at], t.args[at+1] = starts, all
+}
+
+// leave notes the line that a group leaves.
+func leave(group []*op, line string) string {
+	for _, o := range group {
+		o.after = line
+	}
+	return line
+}
+
+// pairs appends IDs, and what is stored.
+func (t *hotBatch) pairs(order []*op) {
+	for _, o := range order {
+		t.args = append(t.args, &o.id, &o.value)
+	}
 }
 
 // groups gives what stands together in order and is the same.
@@ -295,13 +317,21 @@ func groups(order []*op, same func(x, y *op) bool) iter.Seq[[]*op] {
 	}
 }
 
-// compare orders the ops of a batch.
+// compare orders the ops of a batch: starts, keeps and finishes, those first of which other nodes are told, and those together that are alike.
 func (o *op) compare(other *op) int {
-	return cmp.Or(rank(o)-rank(other), o.before.compare(other.before), cmp.Compare(o.keep, other.keep))
+	if n := rank(o) - rank(other); n != 0 {
+		return n
+	}
+	if n := strings.Compare(other.node, o.node); n != 0 {
+		return n
+	}
+	return cmp.Or(strings.Compare(o.line, other.line), strings.Compare(o.lane, other.lane), cmp.Compare(o.keep, other.keep))
 }
 
 // alike tells whether two ops differ only in what is theirs alone.
-func alike(x, y *op) bool { return x.before == y.before && x.keep == y.keep }
+func alike(x, y *op) bool {
+	return x.kind == y.kind && x.node == y.node && x.line == y.line && x.lane == y.lane && x.keep == y.keep
+}
 
 func rank(o *op) int {
 	switch o.kind {
@@ -313,30 +343,30 @@ func rank(o *op) int {
 	return 2
 }
 
-// tell gathers news for the nodes that started the sagas.
+// tell begins the news for the nodes that started the sagas.
 func (t *hotBatch) tell(finished []*op) {
 	t.told = t.told[:0]
-	for _, o := range finished {
-		if o.node != "" {
-			m := t.message(t.p.b.channel(o.node))
-			m.text = appendResult(m.text, o.id, o.value)
+	for group := range groups(finished, func(x, y *op) bool { return x.node == y.node }) {
+		if group[0].node == "" {
+			return
 		}
+		if len(t.told) == cap(t.told) {
+			t.told = append(t.told, message{})
+		} else {
+			t.told = t.told[:len(t.told)+1]
+		}
+		m := &t.told[len(t.told)-1]
+		m.channel, m.count = t.p.b.channel(group[0].node), len(group)
+		m.text = appendNews(m.text[:0], group)
 	}
 }
 
-// message gives the one for a channel.
-func (t *hotBatch) message(channel string) *message {
-	for i := range t.told {
-		if t.told[i].channel == channel {
-			return &t.told[i]
-		}
+// appendNews writes how a message begins that tells of finished sagas; their IDs and results follow. See Broker.news.
+func appendNews(b []byte, finished []*op) []byte {
+	b = binary.BigEndian.AppendUint16(append(b, 'F'), uint16(len(finished)))
+	for _, o := range finished {
+		b = binary.BigEndian.AppendUint16(b, uint16(len(o.id)))
+		b = binary.BigEndian.AppendUint32(b, uint32(len(o.value)))
 	}
-	if len(t.told) == cap(t.told) {
-		t.told = append(t.told, message{})
-	} else {
-		t.told = t.told[:len(t.told)+1]
-	}
-	m := &t.told[len(t.told)-1]
-	m.channel, m.text = channel, m.text[:0]
-	return m
+	return b
 }

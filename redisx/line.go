@@ -22,7 +22,8 @@ type line struct {
 	wake      time.Time
 	takeovers int
 	owner     string
-	head      string
+	head      string // node and lane
+	from      string // the origin, as it is stored
 	served    broker.Served
 	rejected  []string
 	digest    [32]byte
@@ -30,18 +31,23 @@ type line struct {
 }
 
 const (
-	chunksAt    = 1 + 1 + 6 + 6 + 6 + 2 // and unread events
+	sinceAt     = 1 + 1 + 6
+	wakeAt      = sinceAt + 6
+	chunksAt    = wakeAt + 6 + 2 // and unread events
 	ownerAt     = chunksAt + 4 + 4
 	fixedLength = ownerAt + 2*workerLength
-	nodeAt      = 32 // in a head
-	laneAt      = nodeAt + nodeLength
+	laneAt      = fixedLength + nodeLength
+	digestSize  = 32
 )
+
+// noOrigin stands for that of a saga whose record the server has lost.
+var noOrigin = string(make([]byte, digestSize+2))
 
 var errLine = errors.New("what the server stores of the saga makes no sense")
 
 // parseLine reads a line, and gives what comes after it.
 func parseLine(s string) (l line, rest string, err error) {
-	if len(s) < fixedLength+laneAt+4 {
+	if len(s) < laneAt+2 {
 		return l, "", errLine
 	}
 	l.state, l.flags = broker.State(s[0]), s[1]
@@ -52,17 +58,59 @@ func parseLine(s string) (l line, rest string, err error) {
 	}
 	l.takeovers = int(parseUint(s[20:22]))
 	l.owner = strings.TrimSpace(s[30 : 30+workerLength])
-	head := s[fixedLength:]
-	copy(l.digest[:], head)
-	lane, after, ok := cutText(head[laneAt:])
+	rest, err = l.lane(s[laneAt:])
+	l.head = s[fixedLength : len(s)-len(rest)]
+	return l, rest, err
+}
+
+// lane reads in which lane the saga is, and gives what comes after it.
+func (l *line) lane(s string) (rest string, err error) {
+	lane, rest, ok := cutText(s)
 	if !ok {
-		return l, "", errLine
+		return "", errLine
 	}
-	if l.parent, rest, ok = cutText(after); !ok {
-		return l, "", errLine
-	}
-	l.head = head[:len(head)-len(rest)]
 	l.served, l.rejected, err = parseLane(lane)
+	return rest, err
+}
+
+// origin reads what a record begins with, and gives what comes after it.
+func (l *line) origin(s string) (rest string, err error) {
+	if len(s) < digestSize {
+		return "", errLine
+	}
+	copy(l.digest[:], s)
+	parent, rest, ok := cutText(s[digestSize:])
+	if !ok {
+		return "", errLine
+	}
+	l.from, l.parent = s[:len(s)-len(rest)], parent
+	return rest, nil
+}
+
+// parseCard reads a line with an origin, or what is kept of both when a saga has finished, and gives what comes after it.
+func parseCard(s string) (l line, rest string, err error) {
+	if s != "" && broker.State(s[0]) == broker.Finished {
+		l, rest, err = parseEnd(s)
+	} else {
+		l, rest, err = parseLine(s)
+	}
+	if err != nil {
+		return l, "", err
+	}
+	rest, err = l.origin(rest)
+	return l, rest, err
+}
+
+// endLength is that of what END in common.lua says.
+const endLength = wakeAt + workerLength
+
+// parseEnd is parseLine for a saga that has finished.
+func parseEnd(s string) (l line, rest string, err error) {
+	if len(s) < endLength {
+		return l, "", errLine
+	}
+	l.state, l.flags, l.rev, l.since = broker.State(s[0]), s[1], parse48(s[2:]), time.UnixMilli(int64(parse48(s[sinceAt:])))
+	rest, err = l.lane(s[endLength:])
 	return l, rest, err
 }
 
@@ -76,45 +124,38 @@ type fixed struct {
 
 // appendFixed writes f as common.lua does.
 func appendFixed(b []byte, f fixed) []byte {
-	b = append(b, byte(f.state), f.flags)
-	b = append48(b, f.rev)
-	b = append48(b, f.since)
-	b = append(b, make([]byte, 6+2+4+4)...) // wake, takeovers, chunks, unread
+	b = append48(append48(append(b, byte(f.state), f.flags), f.rev), f.since)
+	b = append(b, make([]byte, ownerAt-wakeAt)...)
 	b = append(b, cmp.Or(f.owner, noWorker)...)
 	return append(b, cmp.Or(f.last, noWorker)...)
 }
 
-const noWorker = "                "
-
-// headEnd is where the head of a line ends; 0 if it makes no sense.
-func headEnd(line string) int {
-	if len(line) < fixedLength+laneAt {
-		return 0
-	}
-	_, rest, ok := cutText(line[fixedLength+laneAt:])
-	if ok {
-		_, rest, ok = cutText(rest)
-	}
-	if !ok {
-		return 0
-	}
-	return len(line) - len(rest)
+// appendEnd writes what is kept of a line when a saga has finished, at that revision. head is that of its line, with its origin.
+func appendEnd(b []byte, rev, since uint64, last, head string) []byte {
+	b = append48(append48(append(b, byte(broker.Finished), 0), rev), since)
+	return append(append(b, last...), head[nodeLength:]...)
 }
+
+const noWorker = "                "
 
 // start gives the saga's start, without its record.
 func (l line) start(id string) broker.Start {
 	return broker.Start{ID: id, Served: l.served, Digest: l.digest, Parent: l.parent}
 }
 
-// appendHead writes what does not change of a saga's line.
+// appendHead writes what does not change of a saga's line, but for rejections in its lane.
 func appendHead(b []byte, s broker.Start, node string) []byte {
-	b = append(b, s.Digest[:]...)
 	b = append(b, node...)
 	at := len(b)
 	b = append(b, 0, 0)
 	b = appendServed(b, s.Served)
 	binary.BigEndian.PutUint16(b[at:], uint16(len(b)-at-2))
-	return appendText(b, s.Parent)
+	return b
+}
+
+// appendOrigin writes what a saga's record begins with.
+func appendOrigin(b []byte, s broker.Start) []byte {
+	return appendText(append(b, s.Digest[:]...), s.Parent)
 }
 
 func appendServed(b []byte, s broker.Served) []byte {

@@ -143,6 +143,8 @@ func (b *Broker) heard(bell bool, message string) {
 	switch {
 	case bell:
 		b.wakeFor(message)
+	case strings.HasPrefix(message, "F"):
+		b.finishedAll(message[1:])
 	case strings.HasPrefix(message, "M"):
 		if s := b.seat(message[1:]); s != nil {
 			s.w.inbox.stir(s.p.number, true, false)
@@ -191,6 +193,26 @@ func (b *Broker) finished(id, result string) {
 		shot, err := parseResult(id, result)
 		return shot, err == nil
 	})
+}
+
+// finishedAll reads the news that commit.lua makes: how many sagas, how long each ID and result is, and these. It stops where that does not fit.
+func (b *Broker) finishedAll(message string) {
+	if len(message) < 2 {
+		return
+	}
+	count := int(parseUint(message[:2]))
+	if len(message) < 2+6*count {
+		return
+	}
+	lengths, rest := message[2:2+6*count], message[2+6*count:]
+	for ; lengths != ""; lengths = lengths[6:] {
+		id, result := int(parseUint(lengths[:2])), int(parseUint(lengths[2:6]))
+		if len(rest) < id+result {
+			return
+		}
+		b.finished(rest[:id], rest[id:id+result])
+		rest = rest[id+result:]
+	}
 }
 
 // news reads what became of sagas that this node started.

@@ -71,7 +71,7 @@ func flag(set bool) int {
 
 // parseResult reads what is kept of a finished saga.
 func parseResult(id, result string) (broker.Snapshot, error) {
-	l, outcome, err := parseLine(result)
+	l, outcome, err := parseCard(result)
 	if err != nil {
 		return broker.Snapshot{}, err
 	}

@@ -75,11 +75,17 @@ func newOp(kind byte, id, token string) *op {
 
 // release gives o back. Nobody else may know it.
 func (o *op) release() {
+	o.clear()
+	ops.Put(o)
+}
+
+// clear forgets what o is about.
+func (o *op) clear() {
 	o.token, o.hotOp, o.submission, o.code, o.details, o.err = "", hotOp{}, submission{}, 0, nil, nil
 	o.from, o.late, o.unheard = nil, 0, nil
 	clear(o.refs)
-	if cap(o.buf) <= maxReused {
-		ops.Put(o)
+	if cap(o.buf) > maxReused {
+		o.buf = nil
 	}
 }
 
@@ -89,7 +95,7 @@ func (o *op) saga(s broker.Start, node string) {
 	o.buf = append(o.buf, 0, 0)
 	o.buf = appendHead(o.buf, s, node)
 	binary.BigEndian.PutUint16(o.buf[at:], uint16(len(o.buf)-at-2))
-	o.buf = appendBlob(o.buf, s.Record)
+	o.sized(func() { o.buf = append(appendOrigin(o.buf, s), s.Record...) })
 }
 
 // event appends an event.

@@ -79,13 +79,13 @@ func (p *partition) at(t time.Time) uint64 {
 	return uint64(t.UnixMilli() + p.ahead.Load())
 }
 
-// write sends o with the next hot batch, and tells whether it has to go through apply.lua instead.
-func (p *partition) write(ctx context.Context, o *op) (cold bool, err error) {
+// write sends o, a start, with the next hot batch, and gives the line after it. It tells whether it has to go through apply.lua instead.
+func (p *partition) write(ctx context.Context, o *op) (line string, cold bool, err error) {
 	if err := p.do(ctx, p.hot, o); err != nil {
-		return false, err
+		return "", false, err
 	}
 	defer o.release()
-	return o.code == saysCold, nil
+	return o.after, o.code == saysCold, nil
 }
 
 // do sends o with the next batch of a writer and waits for the answer. If it gives an error, o may still be sent or have been applied;

@@ -1,6 +1,7 @@
 package redisx
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -29,13 +30,31 @@ func (w *worker) receive(ctx context.Context, room int) ([]broker.Delivery, erro
 			return got, err
 		}
 		for _, l := range looks {
-			w.b.spawn(func() { w.fetch(l) })
+			select {
+			case w.looks <- l:
+			default:
+				w.b.spawn(func() { w.fetchFrom(l) })
+			}
 		}
 		select {
 		case <-bell:
 		case <-w.ended.Done():
 		case <-ctx.Done():
 		case <-w.b.ctx.Done():
+		}
+	}
+}
+
+// fetchFrom makes a look, and then others as they come: a goroutine that begins anew has a stack that must grow.
+func (w *worker) fetchFrom(l look) {
+	for {
+		w.fetch(l)
+		select {
+		case l = <-w.looks:
+		case <-w.ended.Done():
+			return
+		case <-w.b.ctx.Done():
+			return
 		}
 	}
 }
@@ -147,14 +166,14 @@ func (s *seat) adoptAll(records []any, f *found) error {
 		if err != nil {
 			return err
 		}
-		if s.w.adopt(s.p, record.ID, l.head, record.Rev, newHotLine(text(stored[1])), mail) {
+		if s.w.adopt(s.p, l, record, newHotLine(stored), mail) {
 			f.sagas = append(f.sagas, broker.Delivery{ID: record.ID, Saga: record})
 		}
 	}
 	return nil
 }
 
-// parseRecord reads what is stored of a saga: its ID, line and record, then, if there is any, its mail and what is not in the line of its journal.
+// parseRecord reads what is stored of a saga: its ID, line and record, then, if there is any, its mail, memo and journal.
 func parseRecord(v []any) (line, *broker.Record, []numbered, error) {
 	if len(v) < 2 {
 		return line{}, nil, nil, errReply
@@ -168,17 +187,19 @@ func parseRecord(v []any) (line, *broker.Record, []numbered, error) {
 }
 
 func parseStored(id, stored string, more []any) (line, *broker.Record, []numbered, error) {
-	l, rest, err := parseLine(stored)
+	l, _, err := parseLine(stored)
 	if err != nil {
 		return l, nil, nil, err
 	}
-	r := &broker.Record{Start: l.start(id), Waits: l.flags&flagWaits != 0, Rev: l.rev, Takeovers: l.takeovers}
-	if r.Journal, err = parseEntries(nil, rest); err != nil {
+	record := ""
+	if len(more) > 0 {
+		record = text(more[0])
+	}
+	if record, err = l.origin(cmp.Or(record, noOrigin)); err != nil {
 		return l, nil, nil, err
 	}
-	if len(more) > 0 {
-		r.Record = bytesOf(text(more[0]))
-	}
+	r := &broker.Record{Start: l.start(id), Waits: l.flags&flagWaits != 0, Rev: l.rev, Takeovers: l.takeovers}
+	r.Record = bytesOf(record)
 	if len(more) < 2 {
 		return l, r, nil, nil
 	}

@@ -74,13 +74,14 @@ end
 
 local ids, lines, changed, seen = {}, {}, {}, {}
 local stamp = pack('>I6I6', now, 0) -- since and wake
+local owned = {} -- by line: many are alike
 for k, m in ipairs(read(P .. 'm', popped)) do
   local id = popped[k]
   if m and not seen[id] and string.byte(m) == READY then
     seen[id] = true
+    owned[m] = owned[m] or OWNED_BYTE .. sub(m, 2, 8) .. stamp .. sub(m, 21, 30) .. w .. sub(m, 47)
     local n = #ids + 1
-    ids[n] = id
-    lines[n] = OWNED_BYTE .. sub(m, 2, 8) .. stamp .. sub(m, 21, 30) .. w .. sub(m, 47)
+    ids[n], lines[n] = id, owned[m]
     changed[2 * n - 1], changed[2 * n] = id, lines[n]
   end
 end

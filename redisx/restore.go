@@ -76,7 +76,7 @@ func restoreArgs(s broker.Snapshot, call string) []any {
 	}
 	args := []any{
 		s.ID, call, int(state), append48(nil, s.Rev), min(s.Takeovers, maxText), wait.buf,
-		appendHead(nil, s.Start, nobody), s.Record.Record, s.Outcome,
+		appendHead(nil, s.Start, nobody), append(appendOrigin(nil, s.Start), s.Record.Record...), s.Outcome,
 		appendEntries(make([]byte, 0, entriesSize(s.Journal)), s.Journal), s.Memo,
 	}
 	for _, ev := range s.Mail {

@@ -34,10 +34,9 @@ if memo ~= '' then
   call('HSET', P .. 'j', id .. suffix(0), memo)
   flags = with(flags, MEMO)
 end
-if HEAD + #head + #journal > ROOM then
+if journal ~= '' then
   chunks = 1
-  call('HSET', P .. 'j', id .. suffix(1), journal)
-  journal = ''
+  call('HSET', P .. 'j', id, journal)
 end
 if state == PARKED or state == HELD then
   wake = until_
@@ -45,7 +44,7 @@ if state == PARKED or state == HELD then
 elseif state == BURIED then
   call('SADD', P .. 'dl', id)
 end
-local line = pack(FIXED, state, flags, rev, now, wake, takeovers, chunks, unread, NOBODY, NOBODY) .. head .. journal
+local line = pack(FIXED, state, flags, rev, now, wake, takeovers, chunks, unread, NOBODY, NOBODY) .. head
 call('HSET', P .. 'm', id, line)
 if state == READY then
   push(line, id)

@@ -63,8 +63,8 @@ func (b *Broker) member(w broker.Worker) (*worker, error) {
 func (b *Broker) startQueued(ctx context.Context, s broker.Start) (broker.Started, error) {
 	b.watches.expect(s.ID)
 	p := b.partition(s.ID)
-	if line, lane := p.startLine(s, ""); line != "" && b.opts.Backlog == 0 {
-		cold, err := p.write(ctx, newHotStart("", s.ID, line, lane, s.Record))
+	if b.opts.Backlog == 0 {
+		_, cold, err := p.write(ctx, newHotStart("", s, b.node))
 		if err != nil || !cold {
 			return broker.Started{State: broker.Ready}, err
 		}
@@ -89,13 +89,9 @@ func (b *Broker) startQueued(ctx context.Context, s broker.Start) (broker.Starte
 func (b *Broker) startOwned(ctx context.Context, s broker.Start, by *seat) (broker.Started, error) {
 	token, _ := by.name()
 	p, w := by.p, by.w
-	line, _ := p.startLine(s, token)
-	if line == "" {
-		w.begin(p, s.ID, string(appendHead(nil, s, b.node)))
-		return b.startCold(ctx, s, by, token)
-	}
-	w.begin(p, s.ID, line[fixedLength:])
-	cold, err := p.write(ctx, newHotStart(token, s.ID, line, "", s.Record))
+	o := newHotStart(token, s, b.node)
+	w.begin(p, s.ID, o.head)
+	line, cold, err := p.write(ctx, o)
 	switch {
 	case cold, errors.Is(err, broker.ErrFenced): // a start by the dead is queued
 		return b.startCold(ctx, s, by, token)
@@ -103,7 +99,7 @@ func (b *Broker) startOwned(ctx context.Context, s broker.Start, by *seat) (brok
 		by.abandon(s.ID)
 		return broker.Started{}, err
 	}
-	return by.started(token, s.ID, hotLine{front{rev: 1}, line[fixedLength:], len(line)}, nil)
+	return by.started(token, s.ID, hotLine{line: line}, nil)
 }
 
 // startCold is startOwned through apply.lua.
@@ -163,7 +159,7 @@ func (s *seat) abandon(id string) {
 
 // existed answers a start for a saga that exists.
 func existed(o *op, s broker.Start, by *seat, token string) (broker.Started, error) {
-	l, _, err := parseLine(text(o.details))
+	l, _, err := parseCard(text(o.details))
 	if by != nil {
 		if l.owner == token {
 			by.abandon(s.ID)

@@ -8,10 +8,9 @@ var _ broker.Submitter = (*worker)(nil)
 
 // submission is a transition under way for which no goroutine waits.
 type submission struct {
-	seat  *seat
-	t     broker.Transition
-	after hotLine
-	to    broker.Submission
+	seat *seat
+	t    broker.Transition
+	to   broker.Submission
 }
 
 // Submit implements broker.Submitter. What goes with a hot batch, as nearly all does, is answered by the goroutine that sent it;
@@ -19,11 +18,12 @@ type submission struct {
 func (w *worker) Submit(t broker.Transition, to broker.Submission) {
 	if w.usable(w.b.ctx) == nil && w.b.checkTransition(t) == nil {
 		s := w.seat(t.ID)
-		token, taken := s.name()
-		if o, after := w.line(t.ID).transition(token, s.p, t); o != nil && taken {
-			o.submission = submission{s, t, after, to}
-			s.p.hot.submit(o)
-			return
+		if token, taken := s.name(); taken {
+			if o := w.hot(&t, token, s.p); o != nil {
+				o.submission = submission{s, t, to}
+				s.p.hot.submit(o)
+				return
+			}
 		}
 	}
 	w.commitApart(t, to)
@@ -47,17 +47,17 @@ func (o *op) tell() {
 		o.done <- struct{}{}
 		return
 	}
-	x, token, cold, err := o.submission, o.token, o.code == saysCold, o.err
-	o.release()
-	if cold {
-		x.seat.w.wrote(x.t.ID, x.t.Rev, hotLine{})
+	x, err := o.submission, o.err
+	if o.code == saysCold {
+		o.release()
+		x.seat.w.cool(x.t.ID, x.t.Rev)
 		x.seat.w.commitApart(x.t, x.to)
 		return
 	}
 	if err != nil {
 		err = x.seat.p.b.passing(x.seat.p.b.ctx, err)
 	}
-	ack, err := x.seat.wrote(token, x.t, x.after, err)
+	ack, err := x.seat.wrote(o.token, &x.t, o, err)
 	if err != nil {
 		err = failedCommit(x.t, err)
 	}

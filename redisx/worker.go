@@ -25,6 +25,7 @@ type worker struct {
 	seats  []*seat
 	holdings
 	inbox inbox
+	looks chan look       // for goroutines that have made one
 	ended context.Context // when it is dead or has left, or the broker is closed
 	end   context.CancelCauseFunc
 
@@ -81,7 +82,7 @@ func (b *Broker) join(ctx context.Context, m broker.Member) (*worker, error) {
 
 func (b *Broker) newWorker(m broker.Member) (*worker, error) {
 	m.Flows = slices.Clone(m.Flows)
-	w := &worker{b: b, member: m}
+	w := &worker{b: b, member: m, looks: make(chan look)}
 	for _, s := range m.Flows {
 		w.flows = append(w.flows, string(appendServed(nil, s)))
 	}
