@@ -239,6 +239,9 @@ func parseStart(id, s string) (*broker.Start, error) {
 		return nil, errStrange
 	}
 	l, more, err := parseLine(string(make([]byte, fixedLength)) + head)
+	if err == nil {
+		record, err = l.origin(record)
+	}
 	if err != nil || more != "" {
 		return nil, fmt.Errorf("%w: the head of a saga", errStrange)
 	}
