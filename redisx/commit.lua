@@ -41,10 +41,9 @@ local lines, bad = call('HMGET', P .. 'm', unpack(ids)), {}
 if starts > 0 then
   local keys, mail = {}, call('EXISTS', P .. 'em') == 1
   for i = 1, starts do keys[i] = P .. 'r:' .. ids[i] end
-  if call('EXISTS', unpack(keys)) > 0 or mail then
-    for i = 1, starts do
-      if call('EXISTS', keys[i], P .. 'in:' .. ids[i]) > 0 then bad[#bad + 1] = i end
-    end
+  local known = call('EXISTS', unpack(keys)) > 0
+  for i = 1, (known or mail) and starts or 0 do
+    if known and call('EXISTS', keys[i]) == 1 or mail and call('EXISTS', P .. 'in:' .. ids[i]) == 1 then bad[#bad + 1] = i end
   end
 end
 local changed, k, i = {}, 0, 0

@@ -12,9 +12,9 @@ for a = records, #ARGV, 2 do
   ids[n], keys[n] = ARGV[a], P .. 'r:' .. ARGV[a]
 end
 local there, bad = call('HMGET', P .. 'm', unpack(ids)), {}
-local known = call('EXISTS', unpack(keys)) > 0 or call('EXISTS', P .. 'em') == 1
+local known, mail = call('EXISTS', unpack(keys)) > 0, call('EXISTS', P .. 'em') == 1
 for i = 1, n do
-  if there[i] or known and call('EXISTS', keys[i], P .. 'in:' .. ids[i]) > 0 then bad[#bad + 1] = i end
+  if there[i] or known and call('EXISTS', keys[i]) == 1 or mail and call('EXISTS', P .. 'in:' .. ids[i]) == 1 then bad[#bad + 1] = i end
 end
 if #bad > 0 then return bad end
 
