@@ -179,6 +179,9 @@ func (e *Engine) Schedule(schedules ...Schedule) {
 
 // scheduled finds the schedule that a saga is the broker's memory of, or nil.
 func (e *Engine) scheduled(id string) *Schedule {
+	if !isSchedule(id) {
+		return nil
+	}
 	for k := range e.schedules {
 		if scheduleID(e.schedules[k].name) == id {
 			return &e.schedules[k]

@@ -219,6 +219,53 @@ func TestNoTickWhileTheLastRuns(t *testing.T) {
 	})
 }
 
+func TestADeadLetterBlocksATickUntilSomebodySettlesIt(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *fakeBroker, l *chronicle) {
+		stuck := true
+		undo := func(context.Context, step.Effect[time.Time, string]) error {
+			if stuck {
+				return step.GiveUp(errBroken)
+			}
+			return nil
+		}
+		f := flow.New[time.Time]("f").Then(step.New("write", l.write).Compensate(undo)).
+			Then(step.New("fail", func(_ context.Context, s string) (string, error) {
+				if stuck {
+					return "", errDeclined
+				}
+				return s, nil
+			}))
+		e := newEngine(b, flow.Options{}, f)
+		e.Schedule(flow.Every("hourly", time.Hour, f, theTick).SkipWhileRunning())
+		live(t, e)
+		pass(3 * time.Hour)
+		assert.Equal(t, []string{"01 01:00:00"}, l.all())
+		stuck = false
+		require.NoError(t, e.Relay(t.Context(), "hourly@2000-01-01T01:00:00Z", flow.By{Who: "ada", Why: "it works again"}))
+		pass(time.Hour)
+		assert.Equal(t, []string{"01 01:00:00", "01 04:00:00"}, l.all())
+	})
+}
+
+// tenant is a propagator that puts a value into the headers of every saga.
+type tenant struct{}
+
+func (tenant) Inject(_ context.Context, h flow.Headers) { h["tenant"] = "acme" }
+
+func (tenant) Extract(ctx context.Context, _ flow.Headers) context.Context { return ctx }
+
+func TestSagasOfAScheduleHaveTheHeadersOfItsEngine(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *fakeBroker, l *chronicle) {
+		told := make(chan string, 1)
+		f := flow.New[time.Time]("f").Then(step.Do("a", func(ctx context.Context, _ time.Time) error { told <- step.InfoFrom(ctx).Headers["tenant"]; return nil }))
+		e := newEngine(b, flow.Options{Propagators: []flow.Propagator{tenant{}}}, f)
+		e.Schedule(flow.Every("hourly", time.Hour, f, theTick))
+		live(t, e)
+		pass(time.Hour)
+		assert.Equal(t, "acme", <-told)
+	})
+}
+
 func TestTicksOverlapUnlessToldOtherwise(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *fakeBroker, l *chronicle) {
 		l.takes = 150 * time.Minute

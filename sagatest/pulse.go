@@ -104,10 +104,14 @@ func (p *pulse) failed() error {
 	return p.upset
 }
 
-// watch waits for the end of a bubble, and gives what it panicked with. If nothing moves in it for that long, in real time, it hangs.
+// looks is how often a pulse is felt before it is said that there is none.
+const looks = 8
+
+// watch waits for the end of a bubble, and gives what it panicked with. If nothing moves in it for that long, in real time, it hangs. A machine that stood
+// still meanwhile counts as one look.
 func (p *pulse) watch(ended <-chan any, patience time.Duration) (v any, hangs bool) {
-	last, since := p.beats.Load(), time.Now()
-	tick := time.NewTicker(max(patience/8, time.Millisecond))
+	last, still := p.beats.Load(), 0
+	tick := time.NewTicker(max(patience/looks, time.Millisecond))
 	defer tick.Stop()
 	for {
 		select {
@@ -115,8 +119,8 @@ func (p *pulse) watch(ended <-chan any, patience time.Duration) (v any, hangs bo
 			return v, false
 		case <-tick.C:
 			if now := p.beats.Load(); now != last {
-				last, since = now, time.Now()
-			} else if time.Since(since) >= patience {
+				last, still = now, 0
+			} else if still++; still == looks {
 				return nil, true
 			}
 		}
