@@ -306,11 +306,12 @@ func TestAnotherRuleHoldsFromWhenItIsSeen(t *testing.T) {
 		stop := live(t, l.scheduling(b, "a", flow.Cron("s", "0 6 1 * *", l.flow(), theTick)))
 		pass(7 * time.Hour)
 		stop()
-		e := l.scheduling(b, "b", flow.Cron("s", "0 5 * * *", l.flow(), theTick))
+		e := l.scheduling(b, "b", flow.Cron("s", "30 6 * * *", l.flow(), theTick))
 		live(t, e)
-		assert.Equal(t, time.Date(2000, 1, 2, 5, 0, 0, 0, time.UTC), schedules(t, e)[0].Next, "it need not wait for the first of February")
+		assert.Empty(t, l.all()[1:], "half past six has passed before it was seen")
+		assert.Equal(t, time.Date(2000, 1, 2, 6, 30, 0, 0, time.UTC), schedules(t, e)[0].Next, "it need not wait for the first of February")
 		pass(2 * day)
-		assert.Equal(t, []string{"01 06:00:00", "02 05:00:00", "03 05:00:00"}, l.all())
+		assert.Equal(t, []string{"01 06:00:00", "02 06:30:00", "03 06:30:00"}, l.all())
 	})
 }
 
