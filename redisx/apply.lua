@@ -14,6 +14,8 @@ local line = read(P .. 'm', ID)
 local dirty, past, out = {}, {}, {}
 local starts, stopped, journal, dropped = {}, {}, {}, {} -- of hashes s and j
 local added, removed = {}, {}                            -- of the sets of owned IDs, by worker
+local asleep, outcomes = { pk = {}, hd = {} }, {}         -- by ID, when parked and held sagas wake; outcomes so far; false: none any more
+local unnoted, emptied = {}, {}                          -- owned sagas whose mail needs no note, by worker; mailboxes that nobody needs
 local told, kept = {}, {}                                -- results by node, finished sagas by when they are forgotten
 
 -- other tells whether any of the IDs that are not in m may have a result or early mail.
@@ -100,7 +102,7 @@ local function start(i, w, head, record, limited)
     return 'O'
   end
   local mail = (other or boxed[i]) and adopt(id) or 0
-  set(i, pack(FIXED, state, mail > 0 and BOX or 0, 1, now, 0, 0, 0, mail, owner, NOBODY) .. head)
+  set(i, pack(FIXED, state, mail > 0 and BOX + POSTED or 0, 1, now, 0, 0, 0, mail, owner, NOBODY) .. head)
   starts[#starts + 1] = id
   starts[#starts + 1] = record
   recorded[i] = record
@@ -129,8 +131,12 @@ local function early(i, ev, body, limited)
 end
 
 -- post puts an event into the box of a saga in m, and says whether it is new there.
-local function post(id, ev, body)
+local function post(id, flags, ev, body)
   local box = P .. 'in:' .. id
+  if not has(flags, BOX) then
+    call('HSET', box, ev, pack('>I4', 1) .. body)
+    return true, 1
+  end
   local seq = call('HLEN', box) + 1
   return call('HSETNX', box, ev, pack('>I4', seq) .. body) == 1, seq
 end
@@ -141,19 +147,20 @@ local function deliver(i, ev, body, limited)
     if not result(i) then return early(i, ev, body, limited) end
     return call('HEXISTS', P .. 'in:' .. id, ev) == 0 and 'X'
   end
-  local new, seq = post(id, ev, body)
-  if not new then return end
   local state, flags, rev, since, wake, takeovers, chunks, unread, owner, last = parse(FIXED, line[i])
-  local asleep = state == PARKED or state == HELD
-  if asleep then
-    call('ZREM', P .. (state == PARKED and 'pk' or 'hd'), id)
+  local new, seq = post(id, flags, ev, body)
+  if not new then return end
+  if limited then flags = with(flags, POSTED) end
+  local sleeps = state == PARKED or state == HELD
+  if sleeps then
+    asleep[state == PARKED and 'pk' or 'hd'][id] = false
     state, since, wake = READY, now, 0
   elseif state == OWNED then
     call('HSET', P .. 'ml:' .. owner, id, seq)
     call('PUBLISH', channel('n:' .. sub(owner, 1, 10)), 'M' .. owner)
   end
   set(i, pack(FIXED, state, with(flags, BOX), rev, since, wake, takeovers, chunks, unread + 1, owner, last) .. sub(line[i], HEAD))
-  if asleep then push(line[i], id) end
+  if sleeps then push(line[i], id) end
 end
 
 local numbers -- of IDs, made at need: claims tell sagas that the batch is not about
@@ -185,9 +192,9 @@ local function resolve(i, rev, ev, body)
   local state, flags, at, since, wake, takeovers, chunks, unread, owner, last = parse(FIXED, line[i])
   if state ~= BURIED then return 'X' end
   if at ~= rev then return 'S' end
-  post(id, ev, body)
+  post(id, flags, ev, body)
   call('SREM', P .. 'dl', id)
-  set(i, pack(FIXED, READY, with(flags, BOX), rev, now, 0, takeovers, chunks, unread + 1, owner, last) .. sub(line[i], HEAD))
+  set(i, pack(FIXED, READY, with(with(flags, BOX), POSTED), rev, now, 0, takeovers, chunks, unread + 1, owner, last) .. sub(line[i], HEAD))
   push(line[i], id)
 end
 
@@ -248,8 +255,9 @@ local function finish(i, m, flags, chunks, outcome, keep)
   call('SET', P .. 'r:' .. id, past[i], 'PX', millis(keep))
   stopped[#stopped + 1] = id
   journal_fields(dropped, id, chunks, flags)
-  if has(flags, OUTCOME) then call('HDEL', P .. 'oc', id) end
-  if has(flags, BOX) then close(id, keep) end
+  if has(flags, OUTCOME) then outcomes[id] = false end
+  if has(flags, POSTED) then close(id, keep)
+  elseif has(flags, BOX) then emptied[#emptied + 1] = P .. 'in:' .. id end
   local grain = math.max(1000, math.floor(keep / 64000) * 1000)
   local till = math.ceil((now + keep) / grain) * grain
   kept[till] = (kept[till] or 0) + 1
@@ -278,7 +286,7 @@ end
 
 local function unown(owner, id, flags)
   note(removed, owner, id)
-  if has(flags, BOX) then call('HDEL', P .. 'ml:' .. owner, id) end
+  if has(flags, BOX) then note(unnoted, owner, id) end
 end
 
 -- tell notes for the node that started a saga what became of it.
@@ -372,7 +380,7 @@ local function commit(o, i, w, p)
     local n, events = 0, {}
     n, p = parse('>I2', ops, p)
     for k = 1, n do events[k], p = parse('>I2c0', ops, p) end
-    if unread > 0 then unread = unread - consume(id, events) end
+    if unread > 0 and next ~= 4 then unread = unread - consume(id, events) end
   end
   if mask % 16 >= 8 then until_, delay, p = parse('>I6I6', ops, p) end
   if mask % 32 >= 16 then keep, p = parse('>I6', ops, p) end
@@ -398,12 +406,12 @@ local function commit(o, i, w, p)
     else state = READY end
   end
   if next == 2 or next == 3 then
-    call('HSET', P .. 'oc', id, outcome)
+    outcomes[id] = outcome
     flags = with(flags, OUTCOME)
   end
   if state == PARKED or state == HELD then
     wake = until_
-    call('ZADD', P .. (state == PARKED and 'pk' or 'hd'), until_ > 0 and now + delay or '+inf', id)
+    asleep[state == PARKED and 'pk' or 'hd'][id] = until_ > 0 and now + delay or '+inf'
   elseif state == BURIED then
     call('SADD', P .. 'dl', id)
   elseif build then
@@ -520,6 +528,32 @@ many('HSET', P .. 'm', lines)
 many('HSET', P .. 's', starts)
 many('HSET', P .. 'j', journal)
 many('HSET', P .. 'ob', outbox)
+for i = 1, #emptied, 4000 do call('DEL', unpack(emptied, i, math.min(i + 3999, #emptied))) end
+for owner, ids in pairs(unnoted) do many('HDEL', P .. 'ml:' .. owner, ids) end
+for name, sagas in pairs(asleep) do
+  local sleep, awake = {}, {}
+  for id, at in pairs(sagas) do
+    if at then
+      sleep[#sleep + 1], sleep[#sleep + 2] = at, id
+    else
+      awake[#awake + 1] = id
+    end
+  end
+  many('ZADD', P .. name, sleep)
+  many('ZREM', P .. name, awake)
+end
+do
+  local there, none = {}, {}
+  for id, outcome in pairs(outcomes) do
+    if outcome then
+      there[#there + 1], there[#there + 2] = id, outcome
+    else
+      none[#none + 1] = id
+    end
+  end
+  many('HSET', P .. 'oc', there)
+  many('HDEL', P .. 'oc', none)
+end
 for owner, ids in pairs(added) do many('SADD', P .. 'o:' .. owner, ids) end
 for owner, ids in pairs(removed) do many('SREM', P .. 'o:' .. owner, ids) end
 many('HDEL', P .. 'm', gone)

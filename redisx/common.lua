@@ -18,7 +18,8 @@ local END = '>BBI6I6c16' -- what is kept of the fixed part when a saga has finis
 local NODE, LANE = HEAD, HEAD + 10
 local NOBODY = string.rep(' ', 16)
 local READY, OWNED, PARKED, HELD, BURIED, FINISHED = 1, 2, 3, 4, 5, 6
-local KEPT, BOX, OUTCOME, MEMO = 1, 2, 4, 8 -- flags: the last transition left it with its owner; it has a mailbox; an outcome; a memo
+-- Flags: the last transition left it with its owner; it has a mailbox; an outcome; a memo; events that clients have sent, and may send again
+local KEPT, BOX, OUTCOME, MEMO, POSTED = 1, 2, 4, 8, 16
 local SEEN = 60000 -- for how many ms a message from another partition is known to have come
 local ROOM = 1024 -- the bytes that the first chunk of a journal may grow to
 

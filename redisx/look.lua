@@ -3,7 +3,7 @@
 -- workers say of themselves, if one of the sagas needs it.
 local ids, journal = {}, ARGV[1] == '1'
 for k = 2, #ARGV do ids[k - 1] = ARGV[k] end
-local lines, out, workers = read(P .. 'm', ids), {}, false
+local lines, kept, out, workers = read(P .. 'm', ids), read(P .. 's', ids), {}, false
 for k, id in ipairs(ids) do
   local m = lines[k]
   if not m then
@@ -11,7 +11,7 @@ for k, id in ipairs(ids) do
     out[k] = r and { r } or {}
   else
     local state, flags = parse(FIXED, m)
-    local record = call('HGET', P .. 's', id) or ''
+    local record = kept[k] or ''
     local saga = journal and stored(id, m, record) or { id, m, record }
     out[k] = { has(flags, OUTCOME) and call('HGET', P .. 'oc', id) or '', saga }
     workers = workers or state == READY or state == OWNED

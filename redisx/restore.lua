@@ -23,7 +23,7 @@ for k = 12, #ARGV, 2 do
 end
 call('HSETNX', box, named, '')
 
-local flags, wake, chunks = BOX, 0, 0
+local flags, wake, chunks = BOX + POSTED, 0, 0
 if (state == PARKED or state == HELD) and unread > 0 then state = READY end
 if outcome ~= '' then
   call('HSET', P .. 'oc', id, outcome)
