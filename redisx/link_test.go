@@ -142,7 +142,7 @@ func TestEntriesThatComeTwiceAndNonsense(t *testing.T) {
 	}
 	add(entry.Values)
 	good := entry.Values["o1/charge~start"].(string)
-	for _, wrong := range []string{"", "x", good[:20], good + "x", good[:6] + "\x00\x02id\x03rest", strings.Replace(good, "orders~o1", "orders-o1", 1)} {
+	for _, wrong := range []string{"", "x", good[:20], good[:60], strings.Replace(good, "\x01\x01\x00\x06charge", "\x07\x01\x00\x06charge", 1), good[:6] + "\x00\x02id\x03rest", strings.Replace(good, "orders~o1", "orders-o1", 1)} {
 		add(map[string]any{"m": wrong})
 	}
 	payments := of(t, client, "payments")

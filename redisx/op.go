@@ -211,11 +211,21 @@ func (o *op) messages(p *partition, send []broker.Message) {
 		o.buf = append(o.buf, 0, 0)
 		if kind == sendsAway {
 			o.buf = appendText(o.buf, m.ID)
-			o.sized(func() { o.buf = appendText(o.buf, address(m)); o.message(p.b, m) })
+			o.sized(func() { o.outgoing(p.b, m) })
 			continue
 		}
 		o.body(p.b, m)
 	}
+}
+
+// outgoing appends a message for another partition or service, after its address.
+func (o *op) outgoing(b *Broker, m broker.Message) {
+	o.buf = appendText(o.buf, address(m))
+	if m.Service != "" {
+		o.buf = appendLetter(o.buf, m)
+		return
+	}
+	o.message(b, m)
 }
 
 // message appends the kind of a message, and its body.

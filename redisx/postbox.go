@@ -3,13 +3,10 @@ package redisx
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-
-	"github.com/skald-go/skald/broker"
 )
 
 // postbox reads what other services append for this one, and applies it. All processes of the service that have workers read the stream as one group:
@@ -37,10 +34,7 @@ const (
 	goneAfter  = 10 * time.Minute // without a sign, after which a reader is forgotten
 )
 
-var (
-	errLate    = errors.New("it was under way for too long, and is sent again")
-	errStrange = errors.New("what another service has sent makes no sense")
-)
+var errLate = errors.New("it was under way for too long, and is sent again")
 
 // begin starts to read, once, if the broker has a service.
 func (x *postbox) begin(b *Broker) {
@@ -205,63 +199,6 @@ func (b *Broker) applying(e redis.XMessage, begun time.Time) (ops []*op) {
 		ops = append(ops, o)
 	}
 	return ops
-}
-
-// parseLetter reads what link.op wrote. It comes from another service, and may be anything.
-func parseLetter(s string) (late uint64, m broker.Message, err error) {
-	if len(s) < 6 {
-		return 0, m, errStrange
-	}
-	late = parse48(s)
-	to, rest, ok := cutText(s[6:])
-	if !ok || rest == "" {
-		return 0, m, errStrange
-	}
-	if _, m.To = cutAddress(to); m.To == "" {
-		return 0, m, errStrange
-	}
-	if rest[0] == sendsStart {
-		m.Start, err = parseStart(m.To, rest[1:])
-	} else {
-		m.Event, err = parsePosted(rest[1:])
-	}
-	if err == nil {
-		err = checkMessage(m)
-	}
-	return late, m, err
-}
-
-// parseStart reads a start. What other services start is told from this one's own sagas by its ID.
-func parseStart(id, s string) (*broker.Start, error) {
-	head, rest, ok := cutText(s)
-	record, after, whole := cutBlob(rest)
-	if !ok || !whole || after != "" || !strings.Contains(id, "~") {
-		return nil, errStrange
-	}
-	l, more, err := parseLine(string(make([]byte, fixedLength)) + head)
-	if err == nil {
-		record, err = l.origin(record)
-	}
-	if err != nil || more != "" {
-		return nil, fmt.Errorf("%w: the head of a saga", errStrange)
-	}
-	start := l.start(id)
-	start.Record = []byte(record)
-	return &start, nil
-}
-
-func parsePosted(s string) (*broker.Event, error) {
-	id, rest, ok := cutText(s)
-	body, after, whole := cutBlob(rest)
-	if !ok || !whole || after != "" || id == "" {
-		return nil, errStrange
-	}
-	ev, err := parseEvent("\x00\x00\x00\x00" + body)
-	if err != nil {
-		return nil, fmt.Errorf("%w: an event", errStrange)
-	}
-	ev.ID = id
-	return &ev.Event, nil
 }
 
 func (x *postbox) note(err error) {

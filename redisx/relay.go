@@ -60,8 +60,8 @@ func (p *partition) forward(send []broker.Message, begun time.Time) {
 			continue
 		}
 		o := newOp(0, m.To, "")
-		o.buf = appendText(o.buf[:0], address(m))
-		o.message(p.b, m)
+		o.buf = o.buf[:0]
+		o.outgoing(p.b, m)
 		a := away{m.ID, append([]byte(nil), o.buf...)}
 		o.release()
 		if m.Service != "" {
