@@ -29,7 +29,7 @@ func TestLetters(t *testing.T) {
 	for want, wrong := range map[string]string{
 		"makes no sense":                         letterOf(start)[:30],
 		"a letter of version 9, this is version": strings.Replace(letterOf(start), "\x01\x01\x00\x06charge", "\x09\x01\x00\x06charge", 1),
-		"says of no service that it called":      strings.ReplaceAll(letterOf(start), "s~o", "s-o"),
+		"says of no service that it called":      strings.ReplaceAll(letterOf(start), "orders~o1", "orders-o1"),
 		"an event":                               letterOf(event)[:len(letterOf(event))-6],
 	} {
 		_, _, err := parseLetter(wrong)
