@@ -69,12 +69,12 @@ func parseStart(id, s string) (*broker.Start, error) {
 		return nil, errStrange
 	}
 	version, n := binary.Uvarint([]byte(rest[:min(len(rest), binary.MaxVarintLen64)]))
-	if n <= 0 || version > maxText || len(rest) < n+digestSize {
+	if n <= 0 || version > maxText || len(rest) < n+len(start.Digest) {
 		return nil, errStrange
 	}
 	start.Version = int(version)
 	copy(start.Digest[:], rest[n:])
-	if start.Parent, rest, ok = cutText(rest[n+digestSize:]); !ok {
+	if start.Parent, rest, ok = cutText(rest[n+len(start.Digest):]); !ok {
 		return nil, errStrange
 	}
 	start.Record = []byte(rest)
