@@ -19,7 +19,7 @@ local NODE, LANE = HEAD, HEAD + 10
 local NOBODY = string.rep(' ', 16)
 local READY, OWNED, PARKED, HELD, BURIED, FINISHED = 1, 2, 3, 4, 5, 6
 -- Flags: the last transition left it with its owner; it has a mailbox; an outcome; a memo; events that clients have sent, and may send again
-local KEPT, BOX, OUTCOME, MEMO, POSTED = 1, 2, 4, 8, 16
+local KEPT, BOX, OUTCOME, MEMO, POSTED = 1, 2, 4, 8, 64 -- 16 and 32 are those of claims
 local SEEN = 60000 -- for how many ms a message from another partition is known to have come
 local ROOM = 1024 -- the bytes that the first chunk of a journal may grow to
 
