@@ -49,7 +49,7 @@ func FuzzLetter(f *testing.F) {
 			return
 		}
 		o := newOp(kindRelay, m.To, "")
-		o.message(m)
+		o.message(nil, m)
 		o.release()
 		m.Service = "x"
 		_, again, err := parseLetter(letterOf(m))
