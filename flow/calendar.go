@@ -64,6 +64,8 @@ func (r rule) calendar() (calendar, error) {
 		return single(r.Once), nil
 	case r.Every < shortestEvery:
 		return nil, fmt.Errorf("%v is too often: at most every %v", r.Every, shortestEvery)
+	case r.Every > longestEvery:
+		return nil, fmt.Errorf("%v is too seldom: at least every %v", r.Every, longestEvery)
 	}
 	return metronome(r.Every), nil
 }
@@ -88,6 +90,9 @@ func due(c calendar, after, until time.Time, most int) (ticks []time.Time) {
 		}
 	}
 }
+
+// longestEvery bounds Every, so that its next tick can always be told.
+const longestEvery = 10 * 365 * 24 * time.Hour
 
 // lookBack bounds the window in which ticks are looked for: what is older is looked for at once.
 const lookBack = 100 * 365 * 24 * time.Hour

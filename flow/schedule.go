@@ -35,19 +35,27 @@ const (
 //
 // It panics if the name cannot be a part of an ID, or if the expression cannot be read or has no time in the next five years.
 func Cron[I, O any](name, expression string, f Flow[I, O], in func(tick time.Time) I) Schedule {
-	return newSchedule(fmt.Sprintf("Cron(%q, %q)", name, expression), name, rule{Cron: expression, Zone: "UTC", Missed: 1}, f, in)
+	call := fmt.Sprintf("Cron(%q, %q)", name, expression)
+	if expression == "" {
+		place{call: call}.panicf("the expression is empty: it has five fields, minute, hour, day of month, month and day of week")
+	}
+	return newSchedule(call, name, rule{Cron: expression, Zone: "UTC", Missed: 1}, f, in)
 }
 
 // Every is a schedule whose ticks are the multiples of d since the beginning of 1970 in UTC: the same for all processes, whenever they start. d is
-// at least a second. See Cron for in.
+// at least a second, and at most ten years. See Cron for in.
 func Every[I, O any](name string, d time.Duration, f Flow[I, O], in func(tick time.Time) I) Schedule {
 	return newSchedule(fmt.Sprintf("Every(%q, %v)", name, d), name, rule{Every: d, Missed: 1}, f, in)
 }
 
 // At is a schedule with a single tick. If the time has passed when the schedule is first seen, it is a missed tick. That it was started is kept until
-// RemoveSchedule. See Cron for in.
+// RemoveSchedule. See Cron for in. It panics if the time is not between 1970 and 2262, as the zero Time is not.
 func At[I, O any](name string, at time.Time, f Flow[I, O], in func(tick time.Time) I) Schedule {
-	return newSchedule(fmt.Sprintf("At(%q, %v)", name, at), name, rule{Once: at.UnixNano(), Missed: 1}, f, in)
+	call := fmt.Sprintf("At(%q, %v)", name, at)
+	if at.Before(time.Unix(1, 0)) || at.Year() >= 2262 {
+		place{call: call}.panicf("it is no time that a schedule can have: it takes those from 1970 to 2261")
+	}
+	return newSchedule(call, name, rule{Once: at.UnixNano(), Missed: 1}, f, in)
 }
 
 func newSchedule[I, O any](call, name string, r rule, f Flow[I, O], in func(time.Time) I) Schedule {
@@ -89,7 +97,9 @@ func (s Schedule) In(zone *time.Location) Schedule {
 	switch {
 	case s.rule.Cron == "":
 		at.panicf("only the ticks of a Cron depend on a zone")
-	case zone == nil, zone == time.Local:
+	case zone == nil:
+		at.panicf("the zone is nil: take one of time.LoadLocation, or time.UTC")
+	case zone == time.Local:
 		at.panicf("it has no name that means the same everywhere: take one of time.LoadLocation")
 	}
 	s.rule.Zone = zone.String()

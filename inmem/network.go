@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
+	"unicode"
 
 	"github.com/skald-go/skald/broker"
 )
@@ -28,11 +30,9 @@ func NewNetwork() *Network {
 }
 
 // Broker gives the broker of a service, made with opts when it is first asked for, and anew, without what it stored, when the
-// last one was closed. It panics if the service has no name.
+// last one was closed. It panics if the service has no name, or one that it could not have on Redis.
 func (n *Network) Broker(service string, opts ...Option) *Broker {
-	if service == "" {
-		panic("inmem: Network.Broker: a service needs a name")
-	}
+	checkService(service)
 	n.mu.Lock()
 	b := n.brokers[service]
 	if b != nil && !b.closed.Load() {
@@ -49,6 +49,17 @@ func (n *Network) Broker(service string, opts ...Option) *Broker {
 		b.arrive(m)
 	}
 	return b
+}
+
+// checkService panics unless a service can have the name here and elsewhere: it is part of the IDs of the sagas that the service calls.
+func checkService(name string) {
+	printable := func(r rune) bool { return unicode.IsPrint(r) && !strings.ContainsRune("/[]#~{}*?\\", r) }
+	switch {
+	case name == "":
+		panic("inmem: Network.Broker: a service needs a name")
+	case len(name) > 255 || strings.ContainsFunc(name, func(r rune) bool { return !printable(r) }):
+		panic(fmt.Sprintf("inmem: Network.Broker: %.80q cannot be the name of a service: it has 1 to 255 bytes of printable text without /[]#~{}*?\\", name))
+	}
 }
 
 // carry brings messages to their services.

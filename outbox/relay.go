@@ -255,7 +255,8 @@ func (r *Relay) settle(ctx context.Context, claim string, rows []claimed, verdic
 
 // hopeless says that a start is refused for what it is, and not for the state of the world. Of all other errors nobody knows whether the saga was started.
 func hopeless(err error) bool {
-	for _, refusal := range []error{flow.ErrConflict, flow.ErrPayload, flow.ErrTooLarge, flow.ErrID, flow.ErrZero, errForgotten} {
+	for _, refusal := range []error{flow.ErrConflict, flow.ErrPayload, flow.ErrTooLarge, flow.ErrID, flow.ErrZero, flow.ErrKey, flow.ErrLocked,
+		flow.ErrNoService, errForgotten} {
 		if errors.Is(err, refusal) {
 			return true
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/skald-go/skald/flow"
 	"github.com/skald-go/skald/internal/sqltest"
 	"github.com/skald-go/skald/outbox"
+	"github.com/skald-go/skald/step"
 )
 
 func TestCommittedStartsAreMadeAndOthersAreNot(t *testing.T) {
@@ -194,6 +195,37 @@ func TestRowsThatCannotBeStartedAreSetAside(t *testing.T) {
 		relay.Wake()
 		s.drained(4)
 		assert.Equal(t, 1, s.ran()["garbage"])
+	})
+}
+
+// A lock that is not waited for is the row's own matter, however long another saga holds it.
+func TestALockThatIsHeldSetsItsRowsAsideAndNoOthers(t *testing.T) {
+	sqltest.Each(t, func(t *testing.T, k sqltest.Kind) {
+		s := open(t, k)
+		e := s.engine(s.broker, true, flow.Options{})
+		locked := flow.New[Request]("locked").LockOrRefuse(func(r Request) []string { return []string{r.Customer} }).
+			Then(step.Do("book", s.book).ReadOnly()) // which nobody serves: the first saga keeps its lock
+		_, err := locked.Start(t.Context(), e, Request{"room", 1})
+		require.NoError(t, err)
+		for n, customer := range []string{"room", "room", ""} {
+			tx, err := s.Begin()
+			require.NoError(t, err)
+			_, err = outbox.Start(t.Context(), tx, locked, Request{customer, n})
+			require.NoError(t, err)
+			require.NoError(t, tx.Commit())
+		}
+		s.place(outbox.Table{}, "fine", Request{"anna", 4})
+
+		opts := s.options()
+		opts.Attempts = 1
+		s.background(outbox.NewRelay(s.DB, e, opts).Serve(s.order).Serve(locked).Run)
+		s.drained(1)
+		stuck, err := outbox.Table{}.Stuck(t.Context(), s.DB, 10)
+		require.NoError(t, err)
+		require.Len(t, stuck, 3)
+		for i, says := range []string{`holds the lock "room"`, `holds the lock "room"`, "not a key"} {
+			assert.Contains(t, stuck[i].Error, says)
+		}
 	})
 }
 
