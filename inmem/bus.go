@@ -23,6 +23,7 @@ type Bus struct {
 	mu          sync.Mutex
 	topics      map[string]*topic
 	subscribers map[*subscriber]struct{}
+	ledgers     map[ledgerKey]*ledger
 	age         time.Duration
 	most        int
 	memory      time.Duration
@@ -52,7 +53,7 @@ func RememberEvents(d time.Duration) BusOption {
 // NewBus makes an empty bus.
 func NewBus(opts ...BusOption) *Bus {
 	b := &Bus{
-		topics: make(map[string]*topic), subscribers: make(map[*subscriber]struct{}),
+		topics: make(map[string]*topic), subscribers: make(map[*subscriber]struct{}), ledgers: make(map[ledgerKey]*ledger),
 		age: defaultEventAge, most: defaultEventMost, memory: defaultEventMemory,
 	}
 	for _, set := range opts {
@@ -133,6 +134,10 @@ func (b *Broker) Publish(ctx context.Context, events ...broker.Publication) erro
 func (b *Bus) publish(events []broker.Publication) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.publishLocked(events)
+}
+
+func (b *Bus) publishLocked(events []broker.Publication) {
 	for _, ev := range events {
 		t := b.topic(ev.Topic)
 		if t.repeats(ev.ID, b.memory) {

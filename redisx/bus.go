@@ -60,6 +60,11 @@ func (o BusOptions) withDefaults() BusOptions {
 	return o
 }
 
+// words are what store in bus.lua takes first.
+func (o BusOptions) words() []any {
+	return []any{o.Memory.Milliseconds(), o.Most, o.Age.Milliseconds()}
+}
+
 // makeHome makes the broker in whose keys the bus is: b, if the namespace is the same.
 func (b *Broker) makeHome() {
 	o := b.opts.Bus
@@ -92,6 +97,8 @@ var (
 	busLookSource string
 	//go:embed bus_forget.lua
 	busForgetSource string
+	//go:embed bus_add.lua
+	busAddSource string
 )
 
 var (
@@ -103,6 +110,7 @@ var (
 	busDecide  = redis.NewScript(commonSource + busSource + busDecideSource)
 	busLook    = redis.NewScript(commonSource + busSource + busLookSource)
 	busForget  = redis.NewScript(commonSource + busSource + busForgetSource)
+	busAdd     = redis.NewScript(commonSource + busSource + busAddSource)
 )
 
 var errEvent = errors.New("an event needs a topic and an ID, and a topic is printable text without a slash")
@@ -198,8 +206,7 @@ func (t *eventBatch) take(queue []*op) int {
 }
 
 func (t *eventBatch) send(batch []*op) {
-	opts := t.p.b.opts.Bus
-	args := []any{opts.Memory.Milliseconds(), opts.Most, opts.Age.Milliseconds()}
+	args := t.p.b.opts.Bus.words()
 	byTopic := make(map[string][]*outgoing)
 	var topics []string
 	for _, o := range batch {

@@ -3,6 +3,7 @@
 --                        it lost (x/) and when (y/), and how many of these were told (u/)
 --   ev:<topic>           events by number: the time, then what the client wrote: ID, key, data
 --   ei:<topic>/<period>  IDs that were published in a period
+--   el:<topic>/<key>     a list of a ledger, each entry its ID and what the client wrote
 -- and for each of its groups, by the number of an event,
 --   ep:  what it is not done with: OPEN, and the key        en:  the next event of its key, which waits
 --   eq:  what is ready before anything new                  er:  what waits for a time
@@ -109,4 +110,40 @@ local function fresh(topic, first, last, age)
     if old(middle) then low = middle else high = middle end
   end
   return high
+end
+
+-- store stores events, and keeps the bounds of their topics. ARGV: for how many ms an ID is known, how many events of a topic are kept, and for how many ms;
+-- then, from at on, topics, each with how many events, and an ID and a body for each.
+local function store(at)
+  local memory, most, age = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+  local period = math.floor(now / memory)
+  while ARGV[at] do
+    local topic, count = ARGV[at], tonumber(ARGV[at + 1])
+    local ids = {}
+    for i = 1, count do ids[i] = ARGV[at + 2 * i] end
+    local recent = P .. 'ei:' .. topic .. '/' .. period
+    local one, two = call('SMISMEMBER', recent, unpack(ids)), call('SMISMEMBER', P .. 'ei:' .. topic .. '/' .. (period - 1), unpack(ids))
+    local known, meta = {}, call('HMGET', P .. 'et:' .. topic, 'n', 'f')
+    local last, first = tonumber(meta[1]) or 0, tonumber(meta[2]) or 1
+    local added, events = {}, {}
+    for i = 1, count do
+      if one[i] == 0 and two[i] == 0 and not known[ids[i]] then
+        known[ids[i]] = true
+        last = last + 1
+        added[#added + 1] = ids[i]
+        events[#events + 1] = last
+        events[#events + 1] = pack('>I6', now) .. ARGV[at + 2 * i + 1]
+      end
+    end
+    at = at + 2 + 2 * count
+    if #added > 0 then
+      many('HSET', P .. 'ev:' .. topic, events)
+      call('PEXPIRE', P .. 'ev:' .. topic, age)
+      call('HSET', P .. 'et:' .. topic, 'n', last)
+      many('SADD', recent, added)
+      call('PEXPIRE', recent, 2 * memory)
+      drop(topic, first, math.min(first + CHUNK, math.max(fresh(topic, first, last, age), last - most + 1)))
+      rung[topic] = true
+    end
+  end
 end

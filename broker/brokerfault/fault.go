@@ -35,6 +35,8 @@ const (
 	Relive    Method = "relive"
 	Drop      Method = "drop"
 	Forget    Method = "forget"
+	Entries   Method = "entries" // of a broker.Ledger
+	Add       Method = "add"
 )
 
 // Fault is what happens to a call.

@@ -46,7 +46,7 @@ func RunBus(t *testing.T, h BusHarness) {
 	h.Moment = cmp.Or(h.Moment, 50*time.Millisecond)
 	running := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, running) })
-	for _, c := range slices.Concat(busPublishCases(), busOrderCases(), busSettleCases(), busMemberCases(), busKeepCases()) {
+	for _, c := range slices.Concat(busPublishCases(), busOrderCases(), busSettleCases(), busMemberCases(), busKeepCases(), ledgerCases()) {
 		if h.Spread && c.limits != (BusLimits{}) {
 			continue
 		}
