@@ -22,6 +22,7 @@ type Delivery struct {
 	Attempt      int       // 1 is the first
 	Published    time.Time // by the clock of who published it
 	Headers      Headers   // of the event; not to be changed
+	Saga         string    // the ID of the open saga that the event is of, or ""
 	namespace    string
 }
 
@@ -97,6 +98,16 @@ func (h *handling) call() {
 		h.answer(err)
 	}()
 	err = h.l.handle(ctx, h.sent.Payload)
+}
+
+// safely makes an error of a panic.
+func safely(call func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = step.NewPanic(p, debug.Stack())
+		}
+	}()
+	return call()
 }
 
 func (h *handling) delivery() Delivery {

@@ -35,6 +35,8 @@ type listener struct {
 	timeout      time.Duration
 	atOnce       int
 	fromNow      bool
+	open         *openGroup // that it is of, or nil
+	noRollback   []error
 	burying      func(ctx context.Context, payload []byte, cause error) error // nil, or what is to be done before an event is a dead letter
 }
 

@@ -50,6 +50,22 @@ func (v *events) of(topic, group string) *listener {
 	return v.listeners[hearing{topic, group}]
 }
 
+// openGroup gives what a group hears of an open saga, or nil.
+func (v *events) openGroup(topic, group string) *openGroup {
+	if l := v.of(topic, group); l != nil {
+		return l.open
+	}
+	return nil
+}
+
+// adjust changes a listener.
+func (v *events) adjust(topic, group string, opts []ListenOption) {
+	l := v.of(topic, group)
+	for _, opt := range opts {
+		opt(l)
+	}
+}
+
 func (v *events) some() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()

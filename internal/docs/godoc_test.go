@@ -147,7 +147,7 @@ func TestEverythingAUserCallsHasAnExample(t *testing.T) {
 		"Flow.Name", "Flow.Plan", "Flow.Start", "Step.Name", "Step.Plan", "ChildSaga.Plan", "Ref.Plan", "Future.ID", "State.String",
 		"Error.Error", "Error.Unwrap", "RunningError.Error", "RunningError.Unwrap", "LockedError.Error", "LockedError.Unwrap", "Claim.String", "PanicError.Error", "PanicError.Unwrap",
 		"Headers.Get", "Headers.Set", "Headers.Keys", "Key.Format",
-		"NewEngine", "New", "NewSignal", "NewTopic", "Topic.Name", "Case", "MsgPack", "NewPanic", "RestorePanic",
+		"NewEngine", "New", "NewSignal", "NewTopic", "Topic.Name", "NewOpen", "Open.Name", "Party.Name", "Case", "MsgPack", "NewPanic", "RestorePanic",
 	}
 	for _, folder := range []string{"flow", "step"} {
 		shown := map[string]bool{}
