@@ -46,7 +46,7 @@ func (s *couponService) listen(e *flow.Engine) {
 			return err
 		}
 		s.set(c.Coupon, true)
-		return nil
+		return Coupons.Done(ctx, e, flow.DeliveryFrom(ctx).Saga)
 	})
 	Coupons.OnRollback(e, func(_ context.Context, coupon string, cause error) error {
 		s.set(coupon, false)
@@ -72,9 +72,9 @@ func redeeming(more func(*flow.Engine)) (e *flow.Engine, coupons *couponService,
 	return e, coupons, ended, cancel
 }
 
-// commits is the last service, which commits when the coupons have joined.
+// commits is the last service, which commits when the coupon is used.
 func commits(e *flow.Engine) {
-	Coupons.OnJoin(e, "points", func(ctx context.Context, coupon string) error {
+	Coupons.OnDone(e, "points", func(ctx context.Context, coupon string) error {
 		return Redemption.Commit(ctx, e, flow.DeliveryFrom(ctx).Saga)
 	})
 }
@@ -82,7 +82,7 @@ func commits(e *flow.Engine) {
 // The points service fails: the redemption is rolled back with its error, and the coupon is valid again.
 func ExampleOpen() {
 	engine, coupons, ended, stop := redeeming(func(e *flow.Engine) {
-		Coupons.OnJoin(e, "points", func(context.Context, string) error { return errFrozen })
+		Coupons.OnDone(e, "points", func(context.Context, string) error { return errFrozen })
 	})
 	defer stop()
 	_, err := Redemption.Start(context.Background(), engine, CouponRedeemed{"ada", "SUMMER"})
@@ -119,7 +119,7 @@ func ExampleOpen_Commit() {
 func ExampleOpen_Rollback() {
 	joined := make(chan string, 1)
 	engine, coupons, ended, stop := redeeming(func(e *flow.Engine) {
-		Coupons.OnJoin(e, "desk-joins", func(_ context.Context, coupon string) error {
+		Coupons.OnDone(e, "desk-hears", func(_ context.Context, coupon string) error {
 			joined <- coupon
 			return nil
 		})
@@ -196,12 +196,44 @@ func ExampleParty_Join() {
 	// true
 }
 
-// What comes after a party has joined.
+// A party joins, acts, and says that it is done.
+func ExampleParty_Done() {
+	engine := flow.NewEngine(inmem.New(), flow.Options{})
+	ctx := context.Background()
+	id, err := Redemption.Start(ctx, engine, CouponRedeemed{"ada", "SUMMER"})
+	sure(err)
+	fmt.Println(errors.Is(Points.Done(ctx, engine, id), flow.ErrUnknown), "it has not joined")
+	sure(Points.Join(ctx, engine, id, 500))
+	fmt.Println(Points.Done(ctx, engine, id), Points.Done(ctx, engine, id))
+	sure(Redemption.Rollback(ctx, engine, id, errors.New("no")))
+	sure(Points.Done(ctx, engine, id)) // it was said before
+	fmt.Println(errors.Is(Coupons.Join(ctx, engine, id, "SUMMER"), flow.ErrSettled))
+	// Output:
+	// true it has not joined
+	// <nil> <nil>
+	// true
+}
+
+// What comes next, when a party has done its part.
+func ExampleParty_OnDone() {
+	engine, coupons, ended, stop := redeeming(func(e *flow.Engine) {
+		Coupons.OnDone(e, "shop", func(ctx context.Context, coupon string) error {
+			return Redemption.Commit(ctx, e, flow.DeliveryFrom(ctx).Saga)
+		})
+	})
+	defer stop()
+	_, err := Redemption.Start(context.Background(), engine, CouponRedeemed{"ada", "SUMMER"})
+	sure(err)
+	fmt.Println((<-ended).State, coupons.valid("SUMMER"))
+	// Output: done false
+}
+
+// Who has joined a saga.
 func ExampleParty_OnJoin() {
 	next := make(chan string, 1)
 	engine, _, _, stop := redeeming(func(e *flow.Engine) {
 		Coupons.OnJoin(e, "next", func(_ context.Context, coupon string) error {
-			next <- "after " + coupon
+			next <- "somebody joined with " + coupon
 			return nil
 		})
 	})
@@ -209,13 +241,13 @@ func ExampleParty_OnJoin() {
 	_, err := Redemption.Start(context.Background(), engine, CouponRedeemed{"ada", "SUMMER"})
 	sure(err)
 	fmt.Println(<-next)
-	// Output: after SUMMER
+	// Output: somebody joined with SUMMER
 }
 
 func ExampleParty_OnCommit() {
 	given := make(chan int, 1)
 	engine, _, _, stop := redeeming(func(e *flow.Engine) {
-		Coupons.OnJoin(e, Points.Name(), func(ctx context.Context, _ string) error {
+		Coupons.OnDone(e, Points.Name(), func(ctx context.Context, _ string) error {
 			id := flow.DeliveryFrom(ctx).Saga
 			return errors.Join(Points.Join(ctx, e, id, 500), Redemption.Commit(ctx, e, id))
 		})
@@ -254,7 +286,7 @@ func ExampleNoRollbackFor() {
 	errFull := errors.New("statistics: the disk is full")
 	failed := make(chan bool, 1)
 	engine, coupons, _, stop := redeeming(func(e *flow.Engine) {
-		Coupons.OnJoin(e, "statistics", func(ctx context.Context, _ string) error {
+		Coupons.OnDone(e, "statistics", func(ctx context.Context, _ string) error {
 			if flow.DeliveryFrom(ctx).Attempt == 1 {
 				return errFull
 			}

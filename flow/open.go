@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -126,6 +127,31 @@ func (p Party[S, J]) Join(ctx context.Context, e *Engine, sagaID string, with J)
 	}
 	if err != nil {
 		return fmt.Errorf("flow: %q joins open saga %q of %q: %w", p.name, sagaID, p.open.Name(), err)
+	}
+	return nil
+}
+
+// Done says that the party, which has joined, has done its part: whoever listens with OnDone goes on from there. It returns when that is durable. Saying it
+// again does nothing. ErrSettled says that the saga was decided before, ErrUnknown that there is none or that the party has not joined it.
+func (p Party[S, J]) Done(ctx context.Context, e *Engine, sagaID string) error {
+	if p.letter == nil || e.isZero() {
+		return fmt.Errorf("flow: done with open saga %q: %w", sagaID, ErrZero)
+	}
+	line := openLine{ID: string(openDone) + "/" + p.name, Kind: string(openDone), Party: p.name}
+	err := e.openLedger(p.open.topic, sagaID).change(ctx, func(st *openState) (openLine, []openEvent, error) {
+		joined := st.join(p.name)
+		switch {
+		case st.start == nil, joined == nil:
+			return line, nil, ErrUnknown
+		case slices.Contains(st.dones, p.name):
+			return line, nil, errAdded
+		case st.decided != nil:
+			return line, nil, ErrSettled
+		}
+		return line, []openEvent{{Phase: openDone, Saga: sagaID, Party: p.name, Data: joined.Data}}, nil
+	})
+	if err != nil {
+		return fmt.Errorf("flow: %q is done with open saga %q of %q: %w", p.name, sagaID, p.open.Name(), err)
 	}
 	return nil
 }

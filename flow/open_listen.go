@@ -45,12 +45,22 @@ func (o Open[S]) OnStart(e *Engine, group string, handle func(ctx context.Contex
 	openOn(at, e, o.topic, group, openCall{phase: openStart}, o.letter, handle, opts)
 }
 
-// OnJoin lets the engine hear of every join of this party, as group: for what comes next in a saga. It is Open.OnStart otherwise.
+// OnJoin lets the engine hear of every join of this party, as group. The party may not have acted yet: what comes next in a saga listens with OnDone.
+// It is Open.OnStart otherwise.
 func (p Party[S, J]) OnJoin(e *Engine, group string, handle func(ctx context.Context, with J) error, opts ...ListenOption) {
 	at := p.at(fmt.Sprintf("OnJoin(%q)", group))
 	at.checkName(group)
 	at.checkFunc("the handler", handle == nil)
 	openOn(at, e, p.open.topic, group, openCall{openJoin, p.name}, p.letter, handle, opts)
+}
+
+// OnDone lets the engine hear that this party has done its part, as group: for what comes next in a saga. handle gets what the party joined with. It is
+// Open.OnStart otherwise.
+func (p Party[S, J]) OnDone(e *Engine, group string, handle func(ctx context.Context, with J) error, opts ...ListenOption) {
+	at := p.at(fmt.Sprintf("OnDone(%q)", group))
+	at.checkName(group)
+	at.checkFunc("the handler", handle == nil)
+	openOn(at, e, p.open.topic, group, openCall{openDone, p.name}, p.letter, handle, opts)
 }
 
 // OnCommit lets the engine, in the party's group, end the party's part of a saga that was committed. handle gets what the party joined with. When it

@@ -15,6 +15,7 @@ type openPhase string
 const (
 	openStart    openPhase = "start"
 	openJoin     openPhase = "join"
+	openDone     openPhase = "done"
 	openCommit   openPhase = "commit"
 	openRollback openPhase = "rollback"
 	openEnd      openPhase = "end"
@@ -40,6 +41,7 @@ type openState struct {
 	length  int
 	start   *openLine
 	joins   []openLine
+	dones   []string // parties
 	decided *openLine
 	ended   bool
 }
@@ -56,6 +58,8 @@ func readOpen(entries []broker.LedgerEntry) (*openState, error) {
 			st.start = &line
 		case openJoin:
 			st.joins = append(st.joins, line)
+		case openDone:
+			st.dones = append(st.dones, line.Party)
 		case openCommit, openRollback:
 			st.decided, st.ended = &line, line.Last
 		case openEnd:
@@ -94,7 +98,7 @@ func (st *openState) turns(id string, how openPhase, cause []byte, heard map[str
 type openEvent struct {
 	Phase openPhase
 	Saga  string
-	Party string     // of a join
+	Party string     // of a join, or what comes after it
 	Data  []byte     // of a start or a join: what it carries
 	At    int        // of a commit or a rollback: whose turn it is
 	Turns []openTurn // and who is told, in order
@@ -109,8 +113,8 @@ type openTurn struct {
 // id names an event: it is published once.
 func (ev openEvent) id() string {
 	switch ev.Phase {
-	case openJoin:
-		return ev.Saga + "/join/" + ev.Party
+	case openJoin, openDone:
+		return ev.Saga + "/" + string(ev.Phase) + "/" + ev.Party
 	case openCommit, openRollback:
 		return fmt.Sprintf("%s/%s/%d", ev.Saga, ev.Phase, ev.At)
 	}

@@ -415,3 +415,39 @@ func TestMistakesWithOpenSagas(t *testing.T) {
 	assert.ErrorIs(t, err, flow.ErrZero)
 	assert.ErrorIs(t, flow.Party[posted, hold]{}.Join(t.Context(), e, "s", hold{}), flow.ErrZero)
 }
+
+// What comes next waits for the party to have acted, not for it to have joined.
+func TestDoneIsWhatComesNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var h heard
+		slow := newGate()
+		e := newEngine(newBroker(), flow.Options{})
+		opened.OnStart(e, "a", func(ctx context.Context, _ posted) error {
+			id := flow.DeliveryFrom(ctx).Saga
+			if err := parties[0].Join(ctx, e, id, hold{"x"}); err != nil {
+				return err
+			}
+			if err := slow.pass(ctx); err != nil {
+				return err
+			}
+			return parties[0].Done(ctx, e, id)
+		})
+		parties[0].OnJoin(e, "joins", func(context.Context, hold) error { h.add("joined"); return nil })
+		parties[0].OnDone(e, "next", func(ctx context.Context, with hold) error {
+			h.add("next %s", with.Of)
+			return opened.Commit(ctx, e, flow.DeliveryFrom(ctx).Saga)
+		})
+		stop := run(e)
+		defer stop()
+		settle()
+		open(t, e, "s1")
+		assert.Equal(t, []string{"joined"}, h.all())
+		assert.ErrorIs(t, parties[1].Done(t.Context(), e, "s1"), flow.ErrUnknown)
+		slow.open()
+		settle()
+		assert.Equal(t, []string{"joined", "next x"}, h.all())
+		s, err := opened.Status(t.Context(), e, "s1")
+		require.NoError(t, err)
+		assert.Equal(t, flow.StateDone, s.State)
+	})
+}
