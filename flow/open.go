@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -82,7 +83,7 @@ func (o Open[S]) Start(ctx context.Context, e *Engine, in S, opts ...StartOption
 	if o.letter == nil || e.isZero() {
 		return "", fmt.Errorf("flow: start an open saga: %w", ErrZero)
 	}
-	if err := s.identify(); err != nil {
+	if err := s.identify(rand.Reader); err != nil {
 		return "", fmt.Errorf("flow: start an open saga of %q: %w", o.Name(), err)
 	}
 	line, err := e.openLine(openStart, o.letter, in)
