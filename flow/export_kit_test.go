@@ -168,7 +168,7 @@ func randomFlow(t *rapid.T, name string, depth int, children *int) flow.Flow[int
 	return f
 }
 
-// shotsOf runs a random saga, and exports it at some of the points that it comes to.
+// shotsOf runs a random saga, and exports it at some of the points that it comes to. One that ends with its first transition may have none.
 func shotsOf(t *rapid.T) (f flow.Flow[int, int], o flow.Options, shots []flow.Exported) {
 	f = randomFlow(t, "f", rapid.SampledFrom([]int{0, 1, 1, 1, 1, 1, 2}).Draw(t, "depth"), new(int))
 	o = flow.Options{Interceptors: []flow.Interceptor{trouble(rapid.IntRange(0, 1000).Draw(t, "seed"))}}
@@ -189,7 +189,6 @@ func shotsOf(t *rapid.T) (f flow.Flow[int, int], o flow.Options, shots []flow.Ex
 	_, _ = future.Await(ctx)
 	require.NoError(t, stop())
 	b.shoot()
-	require.NotEmpty(t, b.shots)
 	for range min(4, len(b.shots)) {
 		shots = append(shots, rapid.SampledFrom(b.shots).Draw(t, "shot"))
 	}

@@ -34,7 +34,7 @@ func deadLetter(t *testing.T, o flow.Options) flow.Exported {
 	b := newBroker()
 	f := letter(brokenUndo)
 	e := running(t, b, o, f)
-	failed(t, start(t, f, e, secret{"4111"}, flow.ID("order-42"), flow.WithHeaders(flow.Headers{"user": "ada@example.org"})))
+	failed(t, start(t, f, e, secret{"4111 1111 1111 1111"}, flow.ID("order-42"), flow.WithHeaders(flow.Headers{"user": "ada@example.org"})))
 	x, err := flow.Export(t.Context(), b, "order-42")
 	require.NoError(t, err)
 	return x
@@ -51,7 +51,7 @@ func TestAnExportSaysWhatItMeans(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		said := text(t, deadLetter(t, flow.Options{}), flow.ExportOptions{Payloads: true})
 		for _, part := range []string{
-			`"state": "buried"`, `"Card": "4111"`, `"user": "ada@example.org"`, `"kind": "done"`, `"out": 42`,
+			`"state": "buried"`, `"Card": "4111 1111 1111 1111"`, `"user": "ada@example.org"`, `"kind": "done"`, `"out": 42`,
 			`"error": "bank: declined"`, `"kind": "stuck"`, `"error": "stock: out of order"`, `"end": "dead letter"`, `"path": "charge"`,
 		} {
 			assert.Contains(t, said, part)
@@ -63,7 +63,7 @@ func TestAnExportSaysWhatItMeans(t *testing.T) {
 func TestAnExportWithoutPayloadsHoldsNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		said := text(t, deadLetter(t, flow.Options{}), flow.ExportOptions{})
-		for _, part := range []string{"4111", "ada@example.org", `"out"`, `"data"`, `"record"`, `"digest"`} {
+		for _, part := range []string{"4111 1111 1111 1111", "ada@example.org", `"out"`, `"data"`, `"record"`, `"digest"`} {
 			assert.NotContains(t, said, part)
 		}
 		assert.Contains(t, said, `"error": "bank: declined"`)
@@ -78,7 +78,7 @@ func TestAnExportShowsNothingThatACipherSealed(t *testing.T) {
 		require.NoError(t, err)
 		x := deadLetter(t, flow.Options{Codec: sealing})
 		said := text(t, x, flow.ExportOptions{Payloads: true})
-		assert.NotContains(t, said, "4111")
+		assert.NotContains(t, said, "4111 1111 1111 1111")
 		assert.NotContains(t, said, "declined")
 		assert.Contains(t, said, "(sealed by a cipher)")
 		roundTrip(t, newBroker(), x)
@@ -99,7 +99,7 @@ func TestAnImportedDeadLetterIsRelayed(t *testing.T) {
 		err := failed(t, future)
 		require.Equal(t, flow.StateUndone, err.State)
 		require.ErrorIs(t, err, errDeclined)
-		require.Equal(t, secret{"4111"}, got.In)
+		require.Equal(t, secret{"4111 1111 1111 1111"}, got.In)
 		require.Equal(t, 42, got.Out)
 	})
 }
