@@ -303,6 +303,7 @@ func TestNoPayloadIsLogged(t *testing.T) {
 		failed(t, future)
 		require.NoError(t, f.SettleDone(t.Context(), e, "s", secret, ada))
 		require.Equal(t, secret, done(t, future))
+		synctest.Wait()
 		for _, line := range []string{
 			"step panicked", "saga taken over from a dead worker", "an attempt did not return", "saga is a dead letter",
 			"a person decided about a dead letter", "saga takes longer than it should", "this worker was declared dead",
