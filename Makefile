@@ -35,7 +35,7 @@ test: ## run all tests with the race detector, real Redis included, and those of
 	@scripts/redis-server
 	@scripts/postgres
 	@$(if $(RACE),,echo "no C compiler: the tests run without the race detector")
-	$(GO) test $(RACE) -timeout 14m ./...
+	$(GO) test $(RACE) -timeout 14m ./redisx ./... # redisx first: it takes longest, and mostly waits
 	$(GO) test -run 'Budget|Alloc' ./flow ./inmem ./errcodec ./internal/payload
 	@for dir in $(MODULES); do (cd $$dir && $(GO) test $(RACE) ./...) || exit 1; done
 

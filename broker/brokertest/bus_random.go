@@ -18,13 +18,7 @@ import (
 // randomEvents publishes, subscribes, receives, settles, leaves and kills at random, with faults, and compares what comes with a model: an event
 // is handed out only if nobody has it, none of its key is open before it, and its group is not done with it; in the end nothing is missing.
 func randomEvents(t *testing.T, h BusHarness) {
-	rapid.Check(t, func(rt *rapid.T) {
-		if h.Virtual {
-			rapid.SyncTest(rt, func(rt *rapid.T) { operateBus(t, rt, h) })
-			return
-		}
-		operateBus(t, rt, h)
-	})
+	property(t, h.Virtual, func(rt *rapid.T) { operateBus(t, rt, h) })
 }
 
 func operateBus(t *testing.T, rt *rapid.T, h BusHarness) {

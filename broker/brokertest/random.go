@@ -22,13 +22,7 @@ func randomOperations(t *testing.T, h Harness) {
 	if !h.Virtual { // no worker may die here but those that are killed, however busy the machine is
 		h.Lease, h.Slack = 2*h.Lease, 2*h.Slack
 	}
-	rapid.Check(t, func(rt *rapid.T) {
-		if h.Virtual {
-			rapid.SyncTest(rt, func(rt *rapid.T) { operate(t, rt, h) })
-			return
-		}
-		operate(t, rt, h)
-	})
+	property(t, h.Virtual, func(rt *rapid.T) { operate(t, rt, h) })
 }
 
 func operate(t *testing.T, rt *rapid.T, h Harness) {

@@ -22,13 +22,7 @@ func randomClaims(t *testing.T, h Harness) {
 	if !h.Virtual {
 		h.Lease, h.Slack = 2*h.Lease, 2*h.Slack
 	}
-	rapid.Check(t, func(rt *rapid.T) {
-		if h.Virtual {
-			rapid.SyncTest(rt, func(rt *rapid.T) { operateClaims(t, rt, h) })
-			return
-		}
-		operateClaims(t, rt, h)
-	})
+	property(t, h.Virtual, func(rt *rapid.T) { operateClaims(t, rt, h) })
 }
 
 func operateClaims(t *testing.T, rt *rapid.T, h Harness) {
