@@ -17,7 +17,6 @@ import (
 
 // The suite runs as the user of least privilege that docs/redis.md describes.
 func TestBroker(t *testing.T) {
-	t.Parallel()
 	server := redistest.Start(t, aclUser(t, "test-*"))
 	admin, client := server.Client(), asShop(t, server)
 	require.NoError(t, admin.ConfigResetStat(t.Context()).Err())
@@ -27,7 +26,6 @@ func TestBroker(t *testing.T) {
 
 // The suite, with sagas in several partitions.
 func TestBrokerOfPartitions(t *testing.T) {
-	t.Parallel()
 	brokertest.Run(t, harness(redistest.Start(t).Client(), 4))
 }
 

@@ -17,14 +17,12 @@ import (
 
 // The suite runs as the user of least privilege that docs/redis.md describes.
 func TestBus(t *testing.T) {
-	t.Parallel()
 	server := redistest.Start(t, aclUser(t, "bus-*"))
 	brokertest.RunBus(t, busHarness(asShop(t, server), 1))
 }
 
 // The suite, with events in several partitions and a namespace of their own.
 func TestBusOfPartitions(t *testing.T) {
-	t.Parallel()
 	brokertest.RunBus(t, busHarness(redistest.Start(t).Client(), 4))
 }
 

@@ -17,7 +17,6 @@ import (
 
 // The suite, with every commit submitted.
 func TestBrokerOfSubmitters(t *testing.T) {
-	t.Parallel()
 	h := harness(redistest.Start(t).Client(), 1)
 	plain, kill := h.New, h.Kill
 	h.New = func(t *testing.T, l brokertest.Limits) broker.Broker { return submitting{plain(t, l)} }
